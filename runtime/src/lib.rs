@@ -1,0 +1,9 @@
+//! The scheduler, reactor, timers, blocking pool and cancellation core of `rt`.
+//!
+//! Users depend on the facade package `rt-tasks`; what is public here and not re-exported there is
+//! plumbing for the other crates of the workspace.
+
+#[doc(hidden)]
+pub mod coop;
+#[doc(hidden)]
+pub mod shim;
