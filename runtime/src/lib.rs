@@ -4,6 +4,13 @@
 //! plumbing for the other crates of the workspace.
 
 #[doc(hidden)]
+pub mod context;
+#[doc(hidden)]
 pub mod coop;
 #[doc(hidden)]
+pub mod reactor;
+#[doc(hidden)]
 pub mod shim;
+
+#[cfg(all(test, loom))]
+mod models;
