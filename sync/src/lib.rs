@@ -13,6 +13,9 @@ mod exclusive;
 mod park;
 mod wait_list;
 
+#[cfg(all(test, loom))]
+mod models;
+
 pub use event::Event;
 pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
 pub use queue::{Job, Queue, ShutDown, TaskDoneError, TryGetError, TryPutError};

@@ -971,6 +971,12 @@ impl<T> ShutDown<T> {
     }
 }
 
+impl Default for ShutDown {
+    fn default() -> Self {
+        Self::new(())
+    }
+}
+
 impl PartialEq for ShutDown {
     fn eq(&self, _: &Self) -> bool {
         true
