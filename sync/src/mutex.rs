@@ -144,10 +144,15 @@ impl RawMutex {
     }
 
     /// What a future does that is dropped before it returned the lock.
+    #[inline]
     fn leave(&self, waiter: Pin<&Waiter<()>>) {
-        if waiter.is_idle() {
-            return;
+        if !waiter.is_idle() {
+            self.leave_line(waiter);
         }
+    }
+
+    #[cold]
+    fn leave_line(&self, waiter: Pin<&Waiter<()>>) {
         let left = self.line.lock().leave(waiter);
         match left {
             Left::Granted(()) => self.unlock(),

@@ -17,19 +17,21 @@
 //! Both are read-modify-write operations on one word, so one comes first: either 1 sees the permits, or 2
 //! sees the flag. While the flag is set permits are subtracted under the lock only.
 
+mod permits;
+
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use pin_project_lite::pin_project;
 use rt_tasks_runtime::const_unless_loom;
 use rt_tasks_runtime::coop;
 use rt_tasks_runtime::shim::atomic::{AtomicUsize, Ordering};
 
 use crate::park;
 use crate::wait_list::{Left, Locked, WaitList, Waiter};
+
+pub use permits::{Acquire, AcquireOwned, OwnedPermit, Permit};
 
 /// The semaphore is closed.
 const CLOSED: usize = 1;
@@ -176,11 +178,7 @@ impl Semaphore {
     /// ```
     #[inline]
     pub fn acquire_many(&self, n_permits: usize) -> Acquire<'_> {
-        Acquire {
-            semaphore: self,
-            n_permits,
-            waiter: Waiter::new(),
-        }
+        Acquire::new(self, n_permits)
     }
 
     /// Waits for a permit that keeps the semaphore alive instead of borrowing it.
@@ -219,11 +217,7 @@ impl Semaphore {
     ///
     /// [`Closed`] once [`close`](Self::close) has been called.
     pub fn acquire_many_owned(self: Arc<Self>, n_permits: usize) -> AcquireOwned {
-        AcquireOwned {
-            semaphore: Some(self),
-            n_permits,
-            waiter: Waiter::new(),
-        }
+        AcquireOwned::new(self, n_permits)
     }
 
     /// Waits for a permit on a plain thread, which sleeps meanwhile.
@@ -270,10 +264,7 @@ impl Semaphore {
     #[inline]
     pub fn try_acquire_many(&self, n_permits: usize) -> Result<Permit<'_>, TryAcquireError> {
         self.try_take(n_permits)?;
-        Ok(Permit {
-            semaphore: self,
-            n_permits,
-        })
+        Ok(Permit::new(self, n_permits))
     }
 
     /// Takes a permit that keeps the semaphore alive, if one is free and nobody waits.
@@ -283,10 +274,7 @@ impl Semaphore {
     /// As for [`try_acquire`](Self::try_acquire).
     pub fn try_acquire_owned(self: Arc<Self>) -> Result<OwnedPermit, TryAcquireError> {
         self.try_take(1)?;
-        Ok(OwnedPermit {
-            semaphore: self,
-            n_permits: 1,
-        })
+        Ok(OwnedPermit::new(self, 1))
     }
 
     /// How many permits are free: a snapshot.
@@ -470,11 +458,21 @@ impl Semaphore {
         Poll::Ready(Ok(()))
     }
 
+    fn forget(&self, n_permits: usize) {
+        // Relaxed: a count and nothing else.
+        self.total.fetch_sub(n_permits, Ordering::Relaxed);
+    }
+
     /// What a future does that is dropped before it returned its permits.
+    #[inline]
     fn leave(&self, waiter: Pin<&Waiter<Request>>) {
-        if waiter.is_idle() {
-            return;
+        if !waiter.is_idle() {
+            self.leave_line(waiter);
         }
+    }
+
+    #[cold]
+    fn leave_line(&self, waiter: Pin<&Waiter<Request>>) {
         let mut line = self.line.lock();
         match line.leave(waiter) {
             Left::Granted(Request::Granted(n_permits)) => {
@@ -495,154 +493,6 @@ impl fmt::Debug for Semaphore {
             .field("closed", &self.is_closed())
             .field("waiting", &self.line.lock().len(0))
             .finish()
-    }
-}
-
-pin_project! {
-    /// Waits for permits; see [`Semaphore::acquire`].
-    #[must_use = "futures do nothing unless awaited"]
-    pub struct Acquire<'a> {
-        semaphore: &'a Semaphore,
-        n_permits: usize,
-        #[pin]
-        waiter: Waiter<Request>,
-    }
-
-    impl PinnedDrop for Acquire<'_> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            this.semaphore.leave(this.waiter.as_ref());
-        }
-    }
-}
-
-impl<'a> Future for Acquire<'a> {
-    type Output = Result<Permit<'a>, Closed>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let (semaphore, n_permits) = (*this.semaphore, *this.n_permits);
-        ready!(semaphore.poll_acquire(n_permits, this.waiter.as_ref(), cx))?;
-        Poll::Ready(Ok(Permit {
-            semaphore,
-            n_permits,
-        }))
-    }
-}
-
-impl fmt::Debug for Acquire<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Acquire")
-            .field("n_permits", &self.n_permits)
-            .field("waiter", &self.waiter)
-            .finish()
-    }
-}
-
-pin_project! {
-    /// Waits for permits; see [`Semaphore::acquire_owned`].
-    #[must_use = "futures do nothing unless awaited"]
-    pub struct AcquireOwned {
-        // Until the permits are returned.
-        semaphore: Option<Arc<Semaphore>>,
-        n_permits: usize,
-        #[pin]
-        waiter: Waiter<Request>,
-    }
-
-    impl PinnedDrop for AcquireOwned {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if let Some(semaphore) = this.semaphore {
-                semaphore.leave(this.waiter.as_ref());
-            }
-        }
-    }
-}
-
-impl Future for AcquireOwned {
-    type Output = Result<OwnedPermit, Closed>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let n_permits = *this.n_permits;
-        let semaphore = this.semaphore.as_ref().expect("polled after it returned");
-        ready!(semaphore.poll_acquire(n_permits, this.waiter.as_ref(), cx))?;
-        let semaphore = this.semaphore.take().expect("it was there above");
-        Poll::Ready(Ok(OwnedPermit {
-            semaphore,
-            n_permits,
-        }))
-    }
-}
-
-impl fmt::Debug for AcquireOwned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AcquireOwned")
-            .field("n_permits", &self.n_permits)
-            .field("waiter", &self.waiter)
-            .finish()
-    }
-}
-
-/// Permits of a [`Semaphore`], given back when dropped.
-#[derive(Debug)]
-#[must_use = "permits are given back as soon as they are dropped"]
-pub struct Permit<'a> {
-    semaphore: &'a Semaphore,
-    n_permits: usize,
-}
-
-impl Permit<'_> {
-    /// How many permits this is.
-    pub fn count(&self) -> usize {
-        self.n_permits
-    }
-
-    /// Takes the permits out of circulation.
-    pub fn forget(mut self) {
-        self.semaphore.forget(std::mem::take(&mut self.n_permits));
-    }
-}
-
-impl Drop for Permit<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.semaphore.give_back(self.n_permits);
-    }
-}
-
-/// Permits of a [`Semaphore`] that keep it alive, given back when dropped.
-#[derive(Debug)]
-#[must_use = "permits are given back as soon as they are dropped"]
-pub struct OwnedPermit {
-    semaphore: Arc<Semaphore>,
-    n_permits: usize,
-}
-
-impl OwnedPermit {
-    /// How many permits this is.
-    pub fn count(&self) -> usize {
-        self.n_permits
-    }
-
-    /// Takes the permits out of circulation.
-    pub fn forget(mut self) {
-        self.semaphore.forget(std::mem::take(&mut self.n_permits));
-    }
-}
-
-impl Drop for OwnedPermit {
-    fn drop(&mut self) {
-        self.semaphore.give_back(self.n_permits);
-    }
-}
-
-impl Semaphore {
-    fn forget(&self, n_permits: usize) {
-        // Relaxed: a count and nothing else.
-        self.total.fetch_sub(n_permits, Ordering::Relaxed);
     }
 }
 

@@ -38,6 +38,8 @@
 //!    a bug breaks that the process is aborted, because another thread is about to follow the pointer.
 //! 5. A waiter returns to the list it was enqueued in: the node keeps that list's address, and every
 //!    method that is given a waiter checks it.
+//! 6. A node is initialised while its waiter is not `IDLE`. When it becomes so its waker has been taken,
+//!    so that nothing in it needs dropping.
 //!
 //! # Memory ordering
 //!
@@ -47,6 +49,7 @@
 
 use std::fmt;
 use std::marker::PhantomPinned;
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -89,7 +92,9 @@ unsafe impl<P: Send> Send for Line<P> {}
 /// One place in a line; part of the future that waits.
 pub(crate) struct Waiter<P> {
     phase: AtomicU8,
-    node: UnsafeCell<Node<P>>,
+    /// Not initialised while the waiter is idle: most waits are over before they began, and cost no more
+    /// than the byte above.
+    node: UnsafeCell<MaybeUninit<Node<P>>>,
     _pinned: PhantomPinned,
 }
 
@@ -108,7 +113,7 @@ struct Node<P> {
     /// Whom to wake; taken by `grant`.
     waker: Option<Waker>,
     /// What is asked for, and after the grant the answer.
-    payload: Option<P>,
+    payload: P,
 }
 
 /// What a future that stops waiting leaves behind.
@@ -229,10 +234,12 @@ impl<S, P: Copy, const LINES: usize> Locked<'_, S, P, LINES> {
             ahead,
             behind: ptr::null(),
             waker: Some(waker),
-            payload: Some(payload),
+            payload,
         };
-        // SAFETY: Invariant 2: the waiter is idle, and this is its future's thread.
-        unsafe { waiter.with_node(|place| *place = node) };
+        waiter.node.with_mut(|place| {
+            // SAFETY: Invariant 2: the waiter is idle, and this is its future's thread.
+            unsafe { (*place).write(node) };
+        });
         // Relaxed: until the lock is released nobody else knows of this waiter.
         waiter.phase.store(WAITING, Relaxed);
         // SAFETY: Invariant 3, and the lock is held.
@@ -261,7 +268,7 @@ impl<S, P: Copy, const LINES: usize> Locked<'_, S, P, LINES> {
         // SAFETY: Invariants 3 and 4: whoever is in line exists, and cannot leave while the lock is held.
         let waiter = unsafe { &*front };
         // SAFETY: Invariant 2: it is waiting, and the lock is held.
-        unsafe { waiter.with_node(|node| node.payload) }
+        Some(unsafe { waiter.with_node(|node| node.payload) })
     }
 
     /// Gives the front of a line what it waits for, with `answer` as its payload.
@@ -279,7 +286,7 @@ impl<S, P: Copy, const LINES: usize> Locked<'_, S, P, LINES> {
         // SAFETY: Invariant 2: it is waiting, and the lock is held.
         let waker = unsafe {
             waiter.with_node(|node| {
-                node.payload = Some(answer);
+                node.payload = answer;
                 node.waker.take()
             })
         };
@@ -420,14 +427,7 @@ impl<P: Copy> Waiter<P> {
     pub(crate) fn new() -> Self {
         Self {
             phase: AtomicU8::new(IDLE),
-            node: UnsafeCell::new(Node {
-                list: ptr::null(),
-                line: 0,
-                ahead: ptr::null(),
-                behind: ptr::null(),
-                waker: None,
-                payload: None,
-            }),
+            node: UnsafeCell::new(MaybeUninit::uninit()),
             _pinned: PhantomPinned,
         }
     }
@@ -446,21 +446,24 @@ impl<P: Copy> Waiter<P> {
         if self.phase.load(Acquire) != GRANTED {
             return None;
         }
+        // SAFETY: Invariants 2 and 6: it was granted, and this is its future's thread.
+        let payload = unsafe { self.with_node(|node| node.payload) };
         // Relaxed: Invariant 1: in this phase nobody else looks.
         self.phase.store(IDLE, Relaxed);
-        // SAFETY: Invariant 2: it is no longer waiting, and this is its future's thread.
-        unsafe { self.with_node(|node| node.payload.take()) }
+        Some(payload)
     }
 
     /// # Safety
     ///
-    /// Invariant 2: the waiter is waiting and the caller holds the lock of its list; or it is not, and
-    /// the caller acts for its future.
+    /// Invariants 2 and 6: the waiter is waiting and the caller holds the lock of its list; or it is
+    /// granted, and the caller acts for its future.
     #[inline]
     unsafe fn with_node<R>(&self, f: impl FnOnce(&mut Node<P>) -> R) -> R {
         self.node.with_mut(|node| {
             // SAFETY: the caller's promise: nobody else touches the node meanwhile.
-            f(unsafe { &mut *node })
+            let node = unsafe { &mut *node };
+            // SAFETY: the caller's promise, Invariant 6.
+            f(unsafe { node.assume_init_mut() })
         })
     }
 }
