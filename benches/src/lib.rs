@@ -1,0 +1,7 @@
+//! Workloads that compare `rt` with Tokio and smol, and the report made of them.
+//!
+//! `cargo run --profile bench -p rt-tasks-benches -- report` runs them all in turns.
+
+pub mod peer;
+pub mod workload;
+pub mod workloads;
