@@ -2,6 +2,12 @@
 //!
 //! `cargo run --profile bench -p rt-tasks-benches -- report` runs them all in turns.
 
+pub mod chart;
+pub mod counts;
+pub mod measure;
+pub mod memory;
 pub mod peer;
+pub mod present;
+pub mod statistics;
 pub mod workload;
 pub mod workloads;

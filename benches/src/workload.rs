@@ -10,7 +10,7 @@ use crate::peer::Ours;
 use crate::peer::{Peer, Smol, Tokio};
 
 /// How often a workload repeats itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Scale {
     /// Long enough to be timed.
     Full,
@@ -24,6 +24,14 @@ impl Scale {
         match self {
             Self::Full => full,
             Self::Smoke => full.div_ceil(100),
+        }
+    }
+
+    /// The name on the command line.
+    pub fn argument(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Smoke => "smoke",
         }
     }
 }
@@ -69,13 +77,16 @@ pub(crate) async fn timed<F: Future<Output = ()>>(operations: u64, body: F) -> S
     }
 }
 
+/// A workload from which its type is gone.
+type Run = Box<dyn Fn(&AnyPeer, Scale) -> Sample>;
+
 /// A named workload.
 pub struct Case {
     /// What `--only` selects.
     pub name: &'static str,
     /// What is counted as one operation.
     pub operation: &'static str,
-    run: Box<dyn Fn(&AnyPeer, Scale) -> Sample>,
+    run: Run,
 }
 
 impl Case {

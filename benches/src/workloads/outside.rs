@@ -34,12 +34,13 @@ impl Workload for RemoteWake {
         let trips = scale.of(2_000);
         let (ping, mut pinged) = P::queue(1);
         let (pong, ponged) = mpsc::channel();
-        let task = peer.block_on(async {
-            P::spawn(async move {
+        let mut task = None;
+        peer.block_on(async {
+            task = Some(P::spawn(async move {
                 while let Some(i) = pinged.get().await {
                     pong.send(i + 1).expect("the thread waits");
                 }
-            })
+            }));
         });
         let begin = Instant::now();
         for i in 0..trips {
@@ -48,7 +49,7 @@ impl Workload for RemoteWake {
         }
         let elapsed = begin.elapsed();
         ping.close();
-        peer.block_on(task);
+        peer.block_on(task.expect("just spawned"));
         Sample {
             elapsed,
             operations: trips,
