@@ -2,11 +2,6 @@
 
 mod common;
 
-use criterion::{Criterion, criterion_group, criterion_main};
-
-fn coordination(criterion: &mut Criterion) {
-    common::bench_chapters(criterion, &["Channels", "Locks"]);
+fn main() {
+    common::bench_chapters(&["Channels", "Locks"]);
 }
-
-criterion_group!(benches, coordination);
-criterion_main!(benches);

@@ -2,11 +2,6 @@
 
 mod common;
 
-use criterion::{Criterion, criterion_group, criterion_main};
-
-fn tasks(criterion: &mut Criterion) {
-    common::bench_chapters(criterion, &["Spawning", "Switching", "Groups"]);
+fn main() {
+    common::bench_chapters(&["Spawning", "Switching", "Groups"]);
 }
-
-criterion_group!(benches, tasks);
-criterion_main!(benches);

@@ -2,14 +2,6 @@
 
 mod common;
 
-use criterion::{Criterion, criterion_group, criterion_main};
-
-fn waiting(criterion: &mut Criterion) {
-    common::bench_chapters(
-        criterion,
-        &["Timers", "Echo", "Blocking work", "From outside"],
-    );
+fn main() {
+    common::bench_chapters(&["Timers", "Echo", "Blocking work", "From outside"]);
 }
-
-criterion_group!(benches, waiting);
-criterion_main!(benches);

@@ -54,8 +54,8 @@ const COUNTERS: [Counter; 2] = [
         ],
         read_total: instructions,
         workers: 1,
-        scale: Scale::Smoke,
-        repetitions: [5, 25],
+        scale: Scale::Tenth,
+        repetitions: [1, 3],
         workloads: &[
             "spawn_join_seq",
             "spawn_many_local",

@@ -158,8 +158,6 @@ fn report(arguments: &ReportArguments) -> Result<()> {
     if arguments.write {
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
         let folder = arguments.folder.clone().unwrap_or(docs);
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot make {}", folder.display()))?;
         write(&folder.join("benchmarks.md"), &present::for_docs(&report))?;
         write(&folder.join("benchmarks.svg"), &chart::svg(&report)?)?;
     }
@@ -177,9 +175,15 @@ fn list() -> Result<()> {
 }
 
 fn print(text: &str) -> Result<()> {
-    writeln!(std::io::stdout(), "{text}").context("cannot write to the standard output")
+    writeln!(std::io::stdout(), "{}", text.trim_end())
+        .context("cannot write to the standard output")
 }
 
+/// Writes a file, and makes its folder where there is none.
 fn write(path: &Path, text: &str) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+    }
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::counts::Count;
 use crate::memory::Footprint;
-use crate::statistics::{Spread, geometric_mean};
+use crate::statistics::{Spread, Unit, geometric_mean};
 use crate::workload::{AnyPeer, Case, PeerKind, Scale};
 use crate::workloads::chapters;
 
@@ -109,7 +109,10 @@ pub fn run(plan: &Plan) -> Result<Report> {
     }
     let n_cases: usize = chapters.iter().map(|chapter| chapter.cases.len()).sum();
     if n_cases == 0 {
-        bail!("no workload's name contains {:?}", plan.only);
+        bail!(
+            "no workload's name contains {:?}; `list` names them",
+            plan.only.as_deref().unwrap_or_default()
+        );
     }
     let peers = PeerKind::ALL
         .iter()
@@ -190,7 +193,9 @@ impl Row {
     fn one_line(&self) -> String {
         let mut line = format!("{:28}", self.name);
         for cell in &self.cells {
-            line += &format!("  {} {:>9}", cell.peer, time(cell.nanoseconds.median));
+            let median = cell.nanoseconds.median;
+            let unit = Unit::for_time(median);
+            line += &format!("  {} {:>6} {}", cell.peer, unit.number(median), unit.name);
             if let Some(ratio) = cell.ratio {
                 line += &format!(" (× {:.2})", ratio.median);
             }
@@ -237,15 +242,4 @@ fn processor_name() -> Option<String> {
 fn first_line(path: &str) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
     text.lines().next().map(str::to_owned)
-}
-
-/// A time in a unit that leaves it three or four digits.
-pub fn time(nanoseconds: f64) -> String {
-    match nanoseconds {
-        n if n < 10.0 => format!("{n:.2} ns"),
-        n if n < 100.0 => format!("{n:.1} ns"),
-        n if n < 10_000.0 => format!("{n:.0} ns"),
-        n if n < 1_000_000.0 => format!("{:.1} µs", n / 1e3),
-        n => format!("{:.2} ms", n / 1e6),
-    }
 }

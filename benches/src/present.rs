@@ -5,9 +5,9 @@ use std::fmt::Write;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::counts::Count;
-use crate::measure::{Report, time};
+use crate::measure::Report;
 use crate::memory::Footprint;
-use crate::statistics::Spread;
+use crate::statistics::{Spread, Unit};
 use crate::workload::PeerKind;
 use crate::workloads::chapters;
 
@@ -173,7 +173,7 @@ fn table(header: Vec<String>, medium: Medium) -> Table {
     let mut table = Table::new();
     table
         .load_preset(match medium {
-            Medium::Terminal => presets::UTF8_HORIZONTAL_ONLY,
+            Medium::Terminal => presets::UTF8_BORDERS_ONLY,
             Medium::Markdown => presets::ASCII_MARKDOWN,
         })
         .set_content_arrangement(ContentArrangement::Disabled)
@@ -184,13 +184,12 @@ fn table(header: Vec<String>, medium: Medium) -> Table {
     table
 }
 
+/// The median and the quartiles, in the median's unit.
 fn times(spread: Spread) -> String {
-    format!(
-        "{} [{}–{}]",
-        time(spread.median),
-        time(spread.lower),
-        time(spread.upper)
-    )
+    let unit = Unit::for_time(spread.median);
+    let [median, lower, upper] =
+        [spread.median, spread.lower, spread.upper].map(|n| unit.number(n));
+    format!("{median} [{lower}–{upper}] {}", unit.name)
 }
 
 fn ratios(spread: Spread) -> String {

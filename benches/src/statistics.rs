@@ -48,6 +48,35 @@ pub fn geometric_mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     (count > 0).then(|| (sum / f64::from(count)).exp())
 }
 
+/// A unit in which times are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Unit {
+    /// Its symbol.
+    pub name: &'static str,
+    nanoseconds: f64,
+}
+
+impl Unit {
+    /// The unit that leaves a time one to four digits before the point.
+    pub fn for_time(nanoseconds: f64) -> Self {
+        let (name, nanoseconds) = match nanoseconds {
+            n if n < 10_000.0 => ("ns", 1.0),
+            n if n < 10_000_000.0 => ("µs", 1e3),
+            _ => ("ms", 1e6),
+        };
+        Self { name, nanoseconds }
+    }
+
+    /// A time in this unit, to three digits or so.
+    pub fn number(self, nanoseconds: f64) -> String {
+        match nanoseconds / self.nanoseconds {
+            n if n < 10.0 => format!("{n:.2}"),
+            n if n < 100.0 => format!("{n:.1}"),
+            n => format!("{n:.0}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +98,18 @@ mod tests {
     fn one_value_is_its_own_spread() {
         let spread = Spread::of([7.0]);
         assert_eq!((spread.lower, spread.median, spread.upper), (7.0, 7.0, 7.0));
+    }
+
+    #[test]
+    fn a_time_is_written_in_a_unit_that_suits_it() {
+        let written = |n| {
+            let unit = Unit::for_time(n);
+            format!("{} {}", unit.number(n), unit.name)
+        };
+        assert_eq!(written(2.5), "2.50 ns");
+        assert_eq!(written(32.14), "32.1 ns");
+        assert_eq!(written(12_345.0), "12.3 µs");
+        assert_eq!(written(1_090_000.0), "1090 µs");
     }
 
     #[test]

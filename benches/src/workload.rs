@@ -14,7 +14,9 @@ use crate::peer::{Peer, Smol, Tokio};
 pub enum Scale {
     /// Long enough to be timed.
     Full,
-    /// A hundredth of that: enough to see that the result is right, or to count instructions.
+    /// A tenth of that: enough to count instructions.
+    Tenth,
+    /// A hundredth of it: enough to see that the result is right.
     Smoke,
 }
 
@@ -23,6 +25,7 @@ impl Scale {
     pub fn of(self, full: u64) -> u64 {
         match self {
             Self::Full => full,
+            Self::Tenth => full.div_ceil(10),
             Self::Smoke => full.div_ceil(100),
         }
     }
@@ -31,6 +34,7 @@ impl Scale {
     pub fn argument(self) -> &'static str {
         match self {
             Self::Full => "full",
+            Self::Tenth => "tenth",
             Self::Smoke => "smoke",
         }
     }

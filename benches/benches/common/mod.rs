@@ -13,7 +13,8 @@ use rt_tasks_benches::workloads::chapters;
 const WORKERS: usize = 2;
 
 /// Benches all workloads of the chapters with these titles, on every runtime.
-pub fn bench_chapters(criterion: &mut Criterion, titles: &[&str]) {
+pub(crate) fn bench_chapters(titles: &[&str]) {
+    let mut criterion = Criterion::default().configure_from_args();
     let chosen: Vec<_> = chapters()
         .into_iter()
         .filter(|chapter| titles.contains(&chapter.title))
@@ -46,4 +47,5 @@ pub fn bench_chapters(criterion: &mut Criterion, titles: &[&str]) {
         }
         group.finish();
     }
+    criterion.final_summary();
 }

@@ -29,6 +29,7 @@ impl Workload for ForkJoinFib {
     fn run<P: Peer>(&self, peer: &P, scale: Scale) -> Sample {
         let (n, result) = match scale {
             Scale::Full => (22, 17_711),
+            Scale::Tenth => (17, 1_597),
             Scale::Smoke => (12, 144),
         };
         // The calls of fib(n) number 2 · fib(n + 1) - 1; fib(n + 1) is about fib(n) times the golden ratio.
