@@ -9,8 +9,15 @@ pub mod context;
 pub mod coop;
 #[doc(hidden)]
 pub mod reactor;
+
+pub use context::{JoinError, JoinHandle, block_on, spawn, spawn_blocking};
 #[doc(hidden)]
 pub mod shim;
+
+/// Time.
+pub mod time {
+    pub use crate::context::{Sleep, sleep};
+}
 
 #[cfg(all(test, loom))]
 mod models;
