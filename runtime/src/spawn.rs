@@ -63,7 +63,7 @@ fn make<F: Future, H: Hook<F::Output>>(
 }
 
 /// Spawns a future with a hook; futures that do not fit a block go to the heap.
-fn spawn_cell<F: Future, H: Hook<F::Output>>(
+pub(crate) fn spawn_cell<F: Future, H: Hook<F::Output>>(
     shared: &Shared,
     future: F,
     hook: H,

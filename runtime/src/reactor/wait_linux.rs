@@ -49,6 +49,10 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// A buffer for the events of one wait, to be used again.
 pub struct Events(Vec<epoll::Event>);
 
+// SAFETY: what keeps an event from being `Send` is the pointer in the union of its data; only the number in
+// there is ever written (`register`) and read (`edges`).
+unsafe impl Send for Events {}
+
 impl Events {
     /// An empty buffer.
     pub fn new() -> Self {

@@ -25,7 +25,7 @@ use super::worker::{Turn, Worker};
 use super::Shared;
 use crate::blocking::Job;
 use crate::cancel::{ScopeEnd, ScopedBody};
-use crate::context::{self, BUDGET, Restore};
+use crate::context::{self, BUDGET};
 use crate::platform::NEVER;
 use crate::shim::lock_std;
 
@@ -165,7 +165,9 @@ impl<'a> Guest<'a> {
                     }
                 }
                 Turn::LostSeat => {
-                    self.own_seat = None;
+                    if let Some(seat) = self.own_seat.take() {
+                        seat.guest_goes();
+                    }
                     return;
                 }
             }
@@ -239,8 +241,12 @@ impl Drop for Guest<'_> {
 fn take_seat(shared: &Shared) -> Option<&Seat> {
     for take_watched in [false, true] {
         for seat in &shared.seats {
-            let fits = shared.idle.is_idle(seat.index) && (take_watched || !seat.is_watched());
-            if !fits || !shared.idle.claim(seat.index) {
+            if !shared.idle.is_idle(seat.index) || (seat.is_watched() && !take_watched) {
+                continue;
+            }
+            seat.guest_comes();
+            if !shared.idle.claim(seat.index) {
+                seat.guest_goes();
                 continue;
             }
             if seat.is_watched() {
@@ -261,6 +267,7 @@ fn leave_seat(shared: &Shared, seat: &Seat) {
     // SAFETY: the calling thread holds the seat until `park` below.
     unsafe { seat.empty_slot() };
     seat.set_sleeper_home();
+    seat.guest_goes();
     shared.idle.park(seat.index);
     if let Some(main) = lock_std(&shared.standing).pop() {
         main.nudge();
@@ -317,6 +324,7 @@ impl Drop for Over {
 /// Works on a seat that was handed over, until the blocking part is over or the runtime stops.
 fn work_until(shared: &Arc<Shared>, index: usize, ending: &Ending) {
     let mut guest = Guest::enter(shared);
+    shared.seats[index].guest_comes();
     guest.adopt(&shared.seats[index]);
     let body = std::future::poll_fn(|cx| {
         *lock_std(&ending.waker) = Some(cx.waker().clone());

@@ -409,6 +409,14 @@ impl Shared {
         on_seats + self.n_ended_outside.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn n_injected(&self) -> usize {
+        self.injector.len()
+    }
+
+    pub(crate) fn n_rescues(&self) -> u32 {
+        self.monitor.n_rescues()
+    }
+
     pub(crate) fn n_polls(&self) -> u64 {
         self.seats.iter().map(Seat::n_polls).sum()
     }
@@ -433,24 +441,14 @@ fn home_thread(shared: &Arc<Shared>, index: usize) {
     shared.config.thread_started();
     context::with(|cx| {
         let _runtime = context::Restore::set(&cx.runtime, Arc::as_ptr(shared));
-        let mut is_first = true;
-        loop {
-            if !is_first {
-                seat.home().sleep_until_handed();
-            }
-            is_first = false;
-            if shared.is_stopping() {
-                break;
-            }
+        while !shared.is_stopping() {
             let _seat = context::Restore::set(&cx.seat, ptr::from_ref(seat));
             // SAFETY: the seat was claimed and handed to this thread.
             let worker = unsafe { Worker::home(shared, seat) };
             work(&worker);
-            if worker.has_seat() {
-                // Stopping: the seat goes back, so that shutdown can claim it.
-                worker.rest();
-                shared.idle.park(index);
-                break;
+            // The seat is a guest's now, or the runtime stops; the flag is set before the last hand-over.
+            if !shared.is_stopping() {
+                seat.home().sleep_until_handed();
             }
         }
     });

@@ -31,7 +31,7 @@ use super::parker::Parker;
 use super::run_queue::{RunQueue, Thief};
 use crate::platform::{Nanos, Random};
 use crate::reactor::Events;
-use crate::shim::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use crate::shim::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::task::{Arena, Header, Task};
 use crate::time::Timers;
 
@@ -66,6 +66,8 @@ struct SharedPart {
     sleeper: AtomicPtr<Parker>,
     watched: AtomicBool,
     leave: AtomicBool,
+    /// Guests that hold the seat or are about to try to.
+    n_guests: AtomicUsize,
     home: Parker,
     /// Polls begun: the monitor sees a stuck worker by it.
     n_polls: AtomicU64,
@@ -104,6 +106,7 @@ impl Seat {
                 sleeper: AtomicPtr::new(ptr::null_mut()),
                 watched: AtomicBool::new(false),
                 leave: AtomicBool::new(false),
+                n_guests: AtomicUsize::new(0),
                 home: Parker::new(),
                 n_polls: AtomicU64::new(0),
                 n_spawned: AtomicU64::new(0),
@@ -176,6 +179,23 @@ impl Seat {
     pub(super) unsafe fn sleeper(&self) -> Option<&Parker> {
         // SAFETY: Invariant 2.
         unsafe { self.shared.sleeper.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// A guest tries to take the seat; raised before the claim, so that shutdown, which claims first and looks
+    /// second, cannot miss it.
+    pub(super) fn guest_comes(&self) {
+        // ORDERING(guests): AcqRel, before the claim of the bit; mirrors `has_guest`.
+        self.shared.n_guests.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn guest_goes(&self) {
+        // ORDERING(guests): Release, the guest's use of the seat.
+        self.shared.n_guests.fetch_sub(1, Ordering::Release);
+    }
+
+    pub(super) fn has_guest(&self) -> bool {
+        // ORDERING(guests): Acquire, for the guest's use of the seat.
+        self.shared.n_guests.load(Ordering::Acquire) > 0
     }
 
     pub(super) fn is_watched(&self) -> bool {

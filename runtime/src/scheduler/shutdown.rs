@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::guest::{block_on, take_seat};
+use super::guest::block_on;
 use super::{Shared, lock_std};
 use crate::context;
 use crate::task::{Arena, Header, Task, TaskInfo, TaskRef, abort, harness};
@@ -134,6 +134,10 @@ fn send_home(shared: &Arc<Shared>, latest: Instant) -> usize {
     let reactor = shared.reactor.get().map(|reactor| &**reactor);
     for seat in &shared.seats {
         seat.home().hand_over(reactor);
+        // A guest that sleeps on the seat gets up and leaves it.
+        if seat.has_guest() && shared.idle.claim_counted(seat.index) {
+            shared.wake_claimed(seat.index);
+        }
     }
     shared.monitor.rouse();
     for main in std::mem::take(&mut *lock_std(&shared.standing)) {
@@ -163,10 +167,17 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) {
         let _runtime = context::Restore::set(&cx.runtime, Arc::as_ptr(shared));
         let _seat = context::Restore::set(&cx.seat, std::ptr::null());
         let mut seats = Vec::new();
+        let mut left: Vec<_> = shared.seats.iter().collect();
         loop {
-            while let Some(seat) = take_seat(shared) {
-                seats.push(seat);
-            }
+            // The home threads are gone, whatever the bits say; guests leave their seats when they see that
+            // the runtime stops.
+            left.retain(|seat| {
+                let is_ours = shared.idle.claim(seat.index) || !seat.has_guest();
+                if is_ours {
+                    seats.push(*seat);
+                }
+                !is_ours
+            });
             let mut queued = std::mem::take(&mut *lock_std(&shared.stranded));
             shared.injector.pop_batch(0, usize::MAX, |task| queued.push(task));
             for seat in &seats {

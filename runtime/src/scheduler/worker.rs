@@ -256,6 +256,11 @@ impl<'a> Worker<'a> {
             None if self.is_home && timeout.is_none() => {
                 // Not watched: a guest may come and go meanwhile, so the bit tells nothing.
                 self.parker.sleep_until_handed();
+                if self.shared.is_stopping() {
+                    // Woken to go home: the seat may not be ours.
+                    context::with(|cx| cx.seat.set(std::ptr::null()));
+                    return;
+                }
                 self.is_searching.set(true);
                 self.shared.monitor.attend();
             }

@@ -289,7 +289,7 @@ impl Pinned {
                 // SAFETY: the block lies within the chunk.
                 let block = unsafe { chunk.base.add(index * CLASSES[usize::from(chunk.class)]) };
                 // SAFETY: Invariant 3: the state word can be read, whatever the block is used for.
-                if let Some(task) = unsafe { TaskRef::from_block(block.cast()) } {
+                if let Some(task) = unsafe { TaskRef::from_block(block.as_ptr().cast()) } {
                     visit(task);
                 }
             }

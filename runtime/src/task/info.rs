@@ -10,6 +10,15 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(pub(crate) NonZeroU64);
 
+impl TaskId {
+    /// # Panics
+    ///
+    /// If the number is zero: the counter begins at one and does not wrap within a process's life.
+    pub(crate) fn new(id: u64) -> Self {
+        Self(NonZeroU64::new(id).expect("ids begin at one"))
+    }
+}
+
 impl fmt::Debug for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TaskId({})", self.0)
