@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use crate::context;
 use crate::runtime::Config;
+use crate::scheduler::Shared;
 use crate::shim::lock_std;
 use crate::task::{self, Task};
 
@@ -29,7 +30,7 @@ pub(crate) enum Job {
     /// A task whose one poll does the work.
     Task(Task),
     /// Work of the runtime's own.
-    Run(Box<dyn FnOnce() + Send>),
+    Run(Arc<Shared>, Box<dyn FnOnce() + Send>),
 }
 
 pub(crate) struct Pool {
@@ -175,31 +176,29 @@ impl Pool {
     }
 
     fn run(&self, job: Job) {
+        let runtime = match &job {
+            Job::Run(runtime, _) => runtime.clone(),
+            Job::Task(task) => task.header().runtime().clone(),
+        };
         match job {
-            Job::Run(work) => {
-                task::ignore_panic(work);
-                self.n_jobs.fetch_sub(1, Ordering::Relaxed);
-            }
-            Job::Task(task) => {
-                let runtime = task.header().runtime().clone();
-                context::with(|cx| {
-                    let _runtime = context::Restore::set(&cx.runtime, Arc::as_ptr(&runtime));
-                    match task::run(task) {
-                        task::Ran::Rest => {}
-                        task::Ran::Again(_) => unreachable!("blocking work is through in one poll"),
-                    }
-                });
-                self.n_jobs.fetch_sub(1, Ordering::Relaxed);
-                runtime.blocking_ended();
-            }
+            Job::Run(_, work) => task::ignore_panic(work),
+            Job::Task(task) => context::with(|cx| {
+                let _runtime = context::Restore::set(&cx.runtime, Arc::as_ptr(&runtime));
+                match task::run(task) {
+                    task::Ran::Rest => {}
+                    task::Ran::Again(_) => unreachable!("blocking work is through in one poll"),
+                }
+            }),
         }
+        self.n_jobs.fetch_sub(1, Ordering::Relaxed);
+        runtime.blocking_ended();
     }
 
     /// Ends a job that will not be run.
     fn drop_job(&self, job: Job) {
         match job {
             Job::Task(task) => task::abort(task),
-            Job::Run(work) => drop(work),
+            Job::Run(_, work) => drop(work),
         }
         self.n_jobs.fetch_sub(1, Ordering::Relaxed);
     }

@@ -222,6 +222,10 @@ fn an_event_of_a_dropped_source_does_not_wake_the_one_in_its_place() {
     let before = (stale.get(), woken.get());
     assert_eq!(reactor.dispatch(&mut events), 0);
     assert_eq!((stale.get(), woken.get()), before);
+    let tried = next.try_io(Direction::Read, |_| -> io::Result<()> {
+        panic!("it counts as ready")
+    });
+    assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
     drop(next_far);
 }
 

@@ -281,9 +281,7 @@ fn leave_seat(shared: &Shared, seat: &Seat) {
     seat.set_sleeper_home();
     seat.guest_goes();
     shared.idle.park(seat.index);
-    if let Some(main) = lock_std(&shared.standing).pop() {
-        main.nudge();
-    }
+    shared.offer_seat();
     let waits_for_io = shared.reactor.get().is_some() && !shared.poller.is_taken();
     let waits_for_time = seat.timers.next() != NEVER || shared.outside_timers.next() != NEVER;
     if !shared.is_current_thread()
@@ -309,7 +307,10 @@ pub(crate) fn hand_seat_away<R>(f: impl FnOnce() -> R) -> R {
     let over = Over(Arc::default());
     let theirs = over.0.clone();
     let (runtime, index) = (shared.clone(), seat.index);
-    shared.blocking.execute(Job::Run(Box::new(move || work_until(&runtime, index, &theirs))));
+    shared.blocking.execute(Job::Run(
+        shared.clone(),
+        Box::new(move || work_until(&runtime, index, &theirs)),
+    ));
     f()
 }
 

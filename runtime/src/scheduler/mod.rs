@@ -272,8 +272,19 @@ impl Shared {
         }
     }
 
-    /// A blocking job has ended: with virtual time the clock may have waited for it.
+    /// A seat is idle now: whoever stands may have it.
+    fn offer_seat(&self) {
+        let main = lock_std(&self.standing).pop();
+        if let Some(main) = main {
+            main.nudge();
+        }
+    }
+
+    /// A blocking job has ended: shutdown may have waited for it, or, with virtual time, the clock.
     pub(crate) fn blocking_ended(&self) {
+        if self.is_closing() {
+            self.wake_closer();
+        }
         if self.clock.jumps() && !self.is_busy_blocking() {
             self.idle.fence_after_push();
             self.wake_one();

@@ -251,6 +251,7 @@ impl<'a> Worker<'a> {
             self.get_up();
             return;
         }
+        shared.offer_seat();
         match turn {
             Some(turn) => self.sleep_in_poller(turn, timeout),
             None if self.is_home && timeout.is_none() => {
