@@ -190,9 +190,7 @@ impl<'a> Guest<'a> {
     /// The future or a task may have given the seat away.
     fn notice_lost_seat(&mut self) {
         if self.seat().is_none() {
-            if let Some(seat) = self.own_seat.take() {
-                seat.guest_goes();
-            }
+            self.own_seat = None;
         }
     }
 
@@ -256,8 +254,7 @@ fn take_seat(shared: &Shared) -> Option<&Seat> {
             if !shared.idle.is_idle(seat.index) || (seat.is_watched() && !take_watched) {
                 continue;
             }
-            seat.guest_comes();
-            if !shared.idle.claim(seat.index) {
+            if !seat.guest_comes() || !shared.idle.claim(seat.index) {
                 seat.guest_goes();
                 continue;
             }
@@ -303,6 +300,10 @@ pub(crate) fn hand_seat_away<R>(f: impl FnOnce() -> R) -> R {
     let seat = unsafe { &*seat };
     // SAFETY: this thread holds the seat until the context says otherwise, in the next line.
     unsafe { seat.empty_slot() };
+    // The substitute counts as the seat's guest: in the place of this one, or anew.
+    if !seat.has_guest() {
+        seat.guest_comes();
+    }
     context::with(|cx| cx.seat.set(ptr::null()));
     let over = Over(Arc::default());
     let theirs = over.0.clone();
@@ -337,7 +338,6 @@ impl Drop for Over {
 /// Works on a seat that was handed over, until the blocking part is over or the runtime stops.
 fn work_until(shared: &Arc<Shared>, index: usize, ending: &Ending) {
     let mut guest = Guest::enter(shared);
-    shared.seats[index].guest_comes();
     guest.adopt(&shared.seats[index]);
     let body = std::future::poll_fn(|cx| {
         *lock_std(&ending.waker) = Some(cx.waker().clone());

@@ -182,10 +182,10 @@ impl Seat {
     }
 
     /// A guest tries to take the seat; raised before the claim, so that shutdown, which claims first and looks
-    /// second, cannot miss it.
-    pub(super) fn guest_comes(&self) {
+    /// second, cannot miss it. False if there is one already, asleep perhaps: then the bit is not for taking.
+    pub(super) fn guest_comes(&self) -> bool {
         // ORDERING(guests): AcqRel, before the claim of the bit; mirrors `has_guest`.
-        self.shared.n_guests.fetch_add(1, Ordering::AcqRel);
+        self.shared.n_guests.fetch_add(1, Ordering::AcqRel) == 0
     }
 
     pub(super) fn guest_goes(&self) {

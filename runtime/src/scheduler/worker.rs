@@ -251,7 +251,9 @@ impl<'a> Worker<'a> {
             self.get_up();
             return;
         }
-        shared.offer_seat();
+        if self.is_home {
+            shared.offer_seat();
+        }
         match turn {
             Some(turn) => self.sleep_in_poller(turn, timeout),
             None if self.is_home && timeout.is_none() => {
