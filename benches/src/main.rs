@@ -1,1 +1,189 @@
-fn main() {}
+//! The report command: every workload on every runtime, in turns.
+//!
+//! Thin on purpose: the arguments and where the output goes. The workloads and the measuring are in the
+//! library, where the criterion benches find them too.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use rt_tasks_benches::measure::{self, Plan};
+use rt_tasks_benches::workload::{PeerKind, Scale};
+use rt_tasks_benches::workloads::chapters;
+use rt_tasks_benches::{chart, counts, memory, present};
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// rt measured beside Tokio and smol.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the workloads on all runtimes in turns and prints medians and ratios
+    Report(ReportArguments),
+    /// Names the workloads
+    List,
+    /// Measures the memory of sleeping tasks, a child process for each runtime
+    Memory(MemoryArguments),
+    /// Counts instructions and system calls per operation, with valgrind and strace
+    Count,
+    /// One runtime's part of `memory`
+    #[command(hide = true)]
+    MemoryChild {
+        #[arg(long)]
+        peer: PeerKind,
+        #[command(flatten)]
+        arguments: MemoryArguments,
+    },
+    /// One run of `count`
+    #[command(hide = true)]
+    CountChild {
+        #[arg(long)]
+        peer: PeerKind,
+        #[arg(long)]
+        workload: String,
+        #[arg(long)]
+        scale: Scale,
+        #[arg(long)]
+        workers: usize,
+        #[arg(long)]
+        repetitions: u64,
+    },
+}
+
+#[derive(Args, Debug)]
+struct ReportArguments {
+    /// Worker threads for each runtime; one for each processor when left out
+    #[arg(long, value_parser = at_least_one)]
+    workers: Option<usize>,
+    /// Rounds that count, after one that warms up
+    #[arg(long, default_value_t = 11, value_parser = at_least_one)]
+    rounds: usize,
+    /// Only workloads whose name contains this
+    #[arg(long, value_name = "PATTERN")]
+    only: Option<String>,
+    /// Also measures memory and counts
+    #[arg(long)]
+    full: bool,
+    /// Writes all numbers to this file
+    #[arg(long, value_name = "PATH")]
+    json: Option<PathBuf>,
+    /// Writes benchmarks.md and benchmarks.svg
+    #[arg(long)]
+    write: bool,
+    /// Where `--write` puts them; the repository's docs when left out
+    #[arg(long, value_name = "FOLDER", requires = "write")]
+    folder: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+struct MemoryArguments {
+    /// Worker threads for each runtime; one for each processor when left out
+    #[arg(long, value_parser = at_least_one)]
+    workers: Option<usize>,
+    /// Tasks to put to sleep
+    #[arg(long, default_value_t = MILLION, value_parser = at_least_one)]
+    tasks: usize,
+}
+
+const MILLION: usize = 1_000_000;
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(n) => Ok(n),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+fn workers_or_default(workers: Option<usize>) -> usize {
+    workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Report(arguments) => report(&arguments),
+        Command::List => list(),
+        Command::Memory(arguments) => {
+            let workers = workers_or_default(arguments.workers);
+            let footprints = memory::measure(workers, arguments.tasks)?;
+            print(&present::extras(&footprints, &[]))
+        }
+        Command::Count => print(&present::extras(&[], &counts::measure()?)),
+        Command::MemoryChild { peer, arguments } => {
+            let workers = workers_or_default(arguments.workers);
+            let growth = memory::child(peer, workers, arguments.tasks)?;
+            print(&serde_json::to_string(&growth)?)
+        }
+        Command::CountChild {
+            peer,
+            workload,
+            scale,
+            workers,
+            repetitions,
+        } => {
+            let done = counts::child(peer, &workload, scale, workers, repetitions)?;
+            print(&serde_json::to_string(&done)?)
+        }
+    }
+}
+
+fn report(arguments: &ReportArguments) -> Result<()> {
+    if cfg!(debug_assertions) {
+        eprintln!("warning: built without optimisation, the numbers mean nothing");
+    }
+    let plan = Plan {
+        workers: workers_or_default(arguments.workers),
+        rounds: arguments.rounds,
+        only: arguments.only.clone(),
+    };
+    let mut report = measure::run(&plan)?;
+    if arguments.full {
+        report.memory = memory::measure(plan.workers, MILLION)?;
+        report.counts = counts::measure()?;
+    }
+    print(&present::for_terminal(&report))?;
+    if let Some(path) = &arguments.json {
+        write(path, &serde_json::to_string_pretty(&report)?)?;
+    }
+    if arguments.write {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+        let folder = arguments.folder.clone().unwrap_or(docs);
+        write(&folder.join("benchmarks.md"), &present::for_docs(&report))?;
+        write(&folder.join("benchmarks.svg"), &chart::svg(&report)?)?;
+    }
+    Ok(())
+}
+
+fn list() -> Result<()> {
+    let mut text = String::new();
+    for chapter in chapters() {
+        for case in &chapter.cases {
+            text += &format!("{:28} {}\n", case.name, case.operation);
+        }
+    }
+    print(&text)
+}
+
+fn print(text: &str) -> Result<()> {
+    writeln!(std::io::stdout(), "{}", text.trim_end())
+        .context("cannot write to the standard output")
+}
+
+/// Writes a file, and makes its folder where there is none.
+fn write(path: &Path, text: &str) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}

@@ -43,7 +43,7 @@ impl MainWaker {
         Arc::new(Self { is_woken: AtomicBool::new(true), parker, shared: Arc::downgrade(shared) })
     }
 
-    fn is_woken(&self) -> bool {
+    pub(super) fn is_woken(&self) -> bool {
         self.is_woken.load(Ordering::Relaxed)
     }
 
@@ -118,7 +118,9 @@ impl<'a> Guest<'a> {
                 is_nested,
             }
         });
-        Self { shared, main: MainWaker::new(shared), own_seat: None, before }
+        let main = MainWaker::new(shared);
+        lock_std(&shared.guests).push(main.clone());
+        Self { shared, main, own_seat: None, before }
     }
 
     /// The seat that this thread holds now.
@@ -131,6 +133,7 @@ impl<'a> Guest<'a> {
         let waker = Waker::from(self.main.clone());
         let mut cx = Context::from_waker(&waker);
         loop {
+            let seat = self.seat().or_else(|| self.sit_down());
             if self.main.take_woken() {
                 context::with(|current| current.budget.set(BUDGET));
                 let polled = body.as_mut().poll_scope(&mut cx);
@@ -143,8 +146,9 @@ impl<'a> Guest<'a> {
                 if context::with(|current| current.yielded.replace(false)) {
                     self.main.wake_by_ref();
                 }
+                self.notice_lost_seat();
             }
-            match self.seat().or_else(|| self.sit_down()) {
+            match seat.and(self.seat()) {
                 Some(seat) => self.work(seat),
                 None => self.stand(),
             }
@@ -165,9 +169,7 @@ impl<'a> Guest<'a> {
                     }
                 }
                 Turn::LostSeat => {
-                    if let Some(seat) = self.own_seat.take() {
-                        seat.guest_goes();
-                    }
+                    self.notice_lost_seat();
                     return;
                 }
             }
@@ -181,6 +183,15 @@ impl<'a> Guest<'a> {
                     leave_seat(self.shared, seat);
                 }
                 return;
+            }
+        }
+    }
+
+    /// The future or a task may have given the seat away.
+    fn notice_lost_seat(&mut self) {
+        if self.seat().is_none() {
+            if let Some(seat) = self.own_seat.take() {
+                seat.guest_goes();
             }
         }
     }
@@ -214,6 +225,7 @@ impl<'a> Guest<'a> {
 
 impl Drop for Guest<'_> {
     fn drop(&mut self) {
+        lock_std(&self.shared.guests).retain(|main| !Arc::ptr_eq(main, &self.main));
         let seat_now = context::with(|cx| {
             let seat_now = cx.seat.get();
             cx.runtime.set(self.before.runtime);

@@ -79,7 +79,9 @@ pub(crate) struct Shared {
     /// Queue entries that came after the injector was closed.
     stranded: Mutex<Vec<Task>>,
     threads: Mutex<Threads>,
-    /// Guests without a seat, who want one.
+    /// Everybody inside `block_on`.
+    guests: Mutex<Vec<Arc<MainWaker>>>,
+    /// Those without a seat, who want one.
     standing: Mutex<Vec<Arc<MainWaker>>>,
     closing_waker: Mutex<Option<std::task::Waker>>,
     jump: Mutex<()>,
@@ -131,6 +133,7 @@ impl Shared {
             is_stopping: AtomicBool::new(false),
             stranded: Mutex::new(Vec::new()),
             threads: Mutex::new(Threads { started: vec![false; n_seats], handles: Vec::new() }),
+            guests: Mutex::new(Vec::new()),
             standing: Mutex::new(Vec::new()),
             closing_waker: Mutex::new(None),
             jump: Mutex::new(()),
@@ -228,6 +231,10 @@ impl Shared {
         }
         let _jump = lock_std(&self.jump);
         if !self.idle.all() || self.has_work() || self.is_busy_blocking() {
+            return false;
+        }
+        // A guest whose future was woken is as good as up.
+        if lock_std(&self.guests).iter().any(|main| main.is_woken()) {
             return false;
         }
         if let Some(reactor) = self.reactor.get() {

@@ -1,0 +1,245 @@
+//! Running the workloads in turns, and what comes of it.
+//!
+//! The machine is never quiet: clocks change, neighbours come and go. So each round runs every runtime once,
+//! one directly after the other, each round beginning with another one; a ratio is taken within a round, and
+//! the medians over the rounds are reported. The first round only warms up. All runtimes stay started
+//! throughout; those whose turn it is not are asleep.
+
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::counts::Count;
+use crate::memory::Footprint;
+use crate::statistics::{Spread, Unit, geometric_mean};
+use crate::workload::{AnyPeer, Case, PeerKind, Scale};
+use crate::workloads::chapters;
+
+/// What is to be measured.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Worker threads for each runtime.
+    pub workers: usize,
+    /// Rounds that count, after one that does not.
+    pub rounds: usize,
+    /// Only workloads whose name contains this.
+    pub only: Option<String>,
+}
+
+/// All that was measured.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Where.
+    pub machine: Machine,
+    /// Worker threads for each runtime.
+    pub workers: usize,
+    /// Rounds that counted.
+    pub rounds: usize,
+    /// The timings.
+    pub rows: Vec<Row>,
+    /// Memory of sleeping tasks, when asked for.
+    pub memory: Vec<Footprint>,
+    /// Instructions and system calls, when asked for.
+    pub counts: Vec<Count>,
+}
+
+/// One workload on every runtime.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// What the workload belongs to.
+    pub chapter: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// What is counted as one operation.
+    pub operation: &'static str,
+    /// One cell for each runtime, in the order of [`PeerKind::ALL`].
+    pub cells: Vec<Cell>,
+}
+
+/// One workload on one runtime.
+#[derive(Debug, Serialize)]
+pub struct Cell {
+    /// The runtime.
+    pub peer: &'static str,
+    /// Nanoseconds for one operation.
+    pub nanoseconds: Spread,
+    /// Its time by the base's, round by round; `None` for the base itself.
+    pub ratio: Option<Spread>,
+}
+
+/// Where it was measured.
+#[derive(Debug, Serialize)]
+pub struct Machine {
+    /// The processor's name, where the system tells.
+    pub processor: Option<String>,
+    /// Processors this process may use.
+    pub processors: usize,
+    /// The system and its architecture.
+    pub system: String,
+    /// The kernel's clock source, where the system tells.
+    pub clock: Option<String>,
+    /// The memory allocator under all runtimes.
+    pub allocator: &'static str,
+}
+
+/// The memory allocator under all runtimes.
+pub const ALLOCATOR: &str = if cfg!(feature = "mimalloc") {
+    "mimalloc"
+} else {
+    "the system's allocator"
+};
+
+/// Runs the plan.
+///
+/// # Errors
+///
+/// When a runtime cannot be started, or no workload has such a name.
+///
+/// # Panics
+///
+/// When a workload comes to a wrong result.
+pub fn run(plan: &Plan) -> Result<Report> {
+    let mut chapters = chapters();
+    if let Some(only) = &plan.only {
+        for chapter in &mut chapters {
+            chapter.cases.retain(|case| case.name.contains(only));
+        }
+    }
+    let n_cases: usize = chapters.iter().map(|chapter| chapter.cases.len()).sum();
+    if n_cases == 0 {
+        bail!(
+            "no workload's name contains {:?}; `list` names them",
+            plan.only.as_deref().unwrap_or_default()
+        );
+    }
+    let peers = PeerKind::ALL
+        .iter()
+        .map(|kind| {
+            AnyPeer::start(*kind, plan.workers)
+                .with_context(|| format!("{} does not start", kind.name()))
+        })
+        .collect::<Result<Vec<_>>>()?;
+
+    let progress = ProgressBar::new((n_cases * (plan.rounds + 1)) as u64).with_style(
+        ProgressStyle::with_template("{elapsed} {wide_bar} {pos}/{len} {msg} · {eta} left")?,
+    );
+    let mut rows = Vec::new();
+    for chapter in &chapters {
+        for case in &chapter.cases {
+            progress.set_message(case.name);
+            let row = measure(chapter.title, case, &peers, plan.rounds, &progress);
+            progress.suspend(|| eprintln!("{}", row.one_line()));
+            rows.push(row);
+        }
+    }
+    progress.finish_and_clear();
+    Ok(Report {
+        machine: Machine::this(),
+        workers: plan.workers,
+        rounds: plan.rounds,
+        rows,
+        memory: Vec::new(),
+        counts: Vec::new(),
+    })
+}
+
+/// Runs one workload on all runtimes in turns.
+fn measure(
+    chapter: &'static str,
+    case: &Case,
+    peers: &[AnyPeer],
+    rounds: usize,
+    progress: &ProgressBar,
+) -> Row {
+    let mut times = vec![Vec::with_capacity(rounds); peers.len()];
+    for round in 0..=rounds {
+        for turn in 0..peers.len() {
+            let place = (round + turn) % peers.len();
+            let sample = case.run(&peers[place], Scale::Full);
+            if round > 0 {
+                times[place].push(sample.nanoseconds());
+            }
+        }
+        progress.inc(1);
+    }
+    let base = PeerKind::ALL
+        .iter()
+        .position(|kind| *kind == PeerKind::BASE)
+        .expect("the base is one of them");
+    let cells = PeerKind::ALL
+        .iter()
+        .enumerate()
+        .map(|(place, kind)| Cell {
+            peer: kind.name(),
+            nanoseconds: Spread::of(times[place].iter().copied()),
+            ratio: (place != base).then(|| {
+                let pairs = times[place].iter().zip(&times[base]);
+                Spread::of(pairs.map(|(own, base)| own / base))
+            }),
+        })
+        .collect();
+    Row {
+        chapter,
+        name: case.name,
+        operation: case.operation,
+        cells,
+    }
+}
+
+impl Row {
+    /// The medians, for someone who watches.
+    fn one_line(&self) -> String {
+        let mut line = format!("{:28}", self.name);
+        for cell in &self.cells {
+            let median = cell.nanoseconds.median;
+            let unit = Unit::for_time(median);
+            line += &format!("  {} {:>6} {}", cell.peer, unit.number(median), unit.name);
+            if let Some(ratio) = cell.ratio {
+                line += &format!(" (× {:.2})", ratio.median);
+            }
+        }
+        line
+    }
+}
+
+impl Report {
+    /// For each runtime but the base, the geometric mean of its ratios.
+    pub fn geometric_means(&self) -> Vec<(&'static str, f64)> {
+        PeerKind::ALL
+            .iter()
+            .filter_map(|kind| {
+                let cells = self.rows.iter().flat_map(|row| &row.cells);
+                let ratios = cells
+                    .filter(|cell| cell.peer == kind.name())
+                    .filter_map(|cell| cell.ratio)
+                    .map(|ratio| ratio.median);
+                Some((kind.name(), geometric_mean(ratios)?))
+            })
+            .collect()
+    }
+}
+
+impl Machine {
+    fn this() -> Self {
+        Self {
+            processor: processor_name(),
+            processors: thread::available_parallelism().map_or(1, usize::from),
+            system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            clock: first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+            allocator: ALLOCATOR,
+        }
+    }
+}
+
+fn processor_name() -> Option<String> {
+    let info = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = info.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn first_line(path: &str) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    text.lines().next().map(str::to_owned)
+}

@@ -1,0 +1,200 @@
+//! A report as tables, on the terminal and in Markdown.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use crate::counts::Count;
+use crate::measure::Report;
+use crate::memory::Footprint;
+use crate::statistics::{Spread, Unit};
+use crate::workload::PeerKind;
+use crate::workloads::chapters;
+
+/// Where a table is to be read.
+#[derive(Clone, Copy, Debug)]
+enum Medium {
+    Terminal,
+    Markdown,
+}
+
+/// The whole report for the terminal.
+pub fn for_terminal(report: &Report) -> String {
+    let mut text = format!("{}\n", timings(report, Medium::Terminal));
+    for (peer, mean) in report.geometric_means() {
+        let base = PeerKind::BASE.name();
+        let _ = writeln!(text, "{peer}: {mean:.3} × {base} (geometric mean)");
+    }
+    text += &extras(&report.memory, &report.counts);
+    text
+}
+
+/// Memory and counts for the terminal, as far as they were measured.
+pub fn extras(footprints: &[Footprint], counts: &[Count]) -> String {
+    let mut text = String::new();
+    if !footprints.is_empty() {
+        let _ = writeln!(text, "{}", memory_table(footprints, Medium::Terminal));
+    }
+    if !counts.is_empty() {
+        let _ = writeln!(text, "{}", count_table(counts, Medium::Terminal));
+    }
+    text
+}
+
+/// The page `docs/benchmarks.md`.
+pub fn for_docs(report: &Report) -> String {
+    let base = PeerKind::BASE.name();
+    let mut page = format!("# Benchmarks\n\n{METHOD}\n## Results\n\n");
+    let machine = &report.machine;
+    let _ = writeln!(
+        page,
+        "{} processors{}, {}{}; {} workers, {} rounds, {}.\n",
+        machine.processors,
+        machine
+            .processor
+            .as_ref()
+            .map_or(String::new(), |name| format!(" ({name})")),
+        machine.system,
+        machine
+            .clock
+            .as_ref()
+            .map_or(String::new(), |clock| format!(", clock {clock}")),
+        report.workers,
+        report.rounds,
+        machine.allocator,
+    );
+    page += "![Time by Tokio's time, for each workload](benchmarks.svg)\n\n";
+    for (peer, mean) in report.geometric_means() {
+        let _ = writeln!(
+            page,
+            "Geometric mean of all rows, {peer}: **{mean:.3} × {base}**.\n"
+        );
+    }
+    let _ = writeln!(page, "{}\n", timings(report, Medium::Markdown));
+    if !report.memory.is_empty() {
+        let table = memory_table(&report.memory, Medium::Markdown);
+        let _ = writeln!(page, "### Memory of a sleeping task\n\n{table}\n");
+    }
+    if !report.counts.is_empty() {
+        let table = count_table(&report.counts, Medium::Markdown);
+        let _ = writeln!(page, "### Counts per operation\n\n{table}\n");
+    }
+    page += "## The workloads\n";
+    for chapter in chapters() {
+        let _ = write!(page, "\n### {}\n\n{}\n", chapter.title, chapter.preface());
+        for case in &chapter.cases {
+            let _ = writeln!(page, "- `{}`: {}.", case.name, case.operation);
+        }
+    }
+    page
+}
+
+/// What the page says of how it was made.
+const METHOD: &str = "\
+This page is written by a program; to make it anew on your machine:
+
+```sh
+cargo run --profile bench -p rt-tasks-benches -- report --full --write
+```
+
+(`--profile bench` builds with one codegen unit and link-time optimisation; `--release` works too.
+`--features mimalloc` puts mimalloc under all runtimes, `--workers` and `--rounds` do what they say,
+`--only` selects workloads by name.)
+
+## Method
+
+Each workload is written once, over a trait, and does the same work on every runtime, in one process, with
+the same number of workers and the same allocator. It checks its result. A round runs each runtime once,
+one directly after the other, beginning with another one each time; a first round warms up and does not
+count. Times are medians, with the quartiles in brackets. A ratio is taken within a round, so that both of
+its sides saw the same machine; the table has the median of these ratios and their quartiles. Below 1, the
+runtime is faster than Tokio.
+
+## Bias
+
+- The authors of `rt` chose the workloads. Most are small: they show what the runtime itself costs, which is
+  a small part of what a real program does.
+- Tokio and smol run with their defaults and the idioms their users write: Tokio's own channels and
+  `JoinSet`, async-channel and async-lock on smol. smol has no worker threads of its own choosing; its
+  executor runs on as many threads as the others have workers.
+- All runtimes stay started while one is measured. Sleeping threads cost nothing, but each runtime's memory
+  is in the same process, and in the same allocator.
+- Both ends of every connection share the processors with each other.
+- What goes through the kernel to wake a thread comes in two modes on a virtual machine; the quartiles show
+  it, a median hides it.
+";
+
+fn timings(report: &Report, medium: Medium) -> Table {
+    let base = PeerKind::BASE.name();
+    let mut header = vec!["workload".to_owned()];
+    header.extend(PeerKind::ALL.iter().map(|kind| kind.name().to_owned()));
+    let others = || PeerKind::ALL.iter().filter(|kind| **kind != PeerKind::BASE);
+    header.extend(others().map(|kind| format!("{} × {base}", kind.name())));
+    let mut table = table(header, medium);
+    for row in &report.rows {
+        let mut cells = vec![row.name.to_owned()];
+        cells.extend(row.cells.iter().map(|cell| times(cell.nanoseconds)));
+        cells.extend(row.cells.iter().filter_map(|cell| cell.ratio.map(ratios)));
+        table.add_row(cells);
+    }
+    table
+}
+
+fn memory_table(footprints: &[Footprint], medium: Medium) -> Table {
+    let header = ["runtime", "sleeping tasks", "resident bytes for each"];
+    let mut table = table(header.map(str::to_owned).to_vec(), medium);
+    for footprint in footprints {
+        table.add_row([
+            footprint.peer.to_owned(),
+            footprint.tasks.to_string(),
+            format!("{:.0}", footprint.bytes_per_task),
+        ]);
+    }
+    table
+}
+
+fn count_table(counts: &[Count], medium: Medium) -> Table {
+    let mut header = vec!["workload".to_owned(), "counted".to_owned()];
+    header.extend(PeerKind::ALL.iter().map(|kind| kind.name().to_owned()));
+    let mut table = table(header, medium);
+    for count in counts {
+        let mut cells = vec![count.workload.to_owned(), count.what.to_owned()];
+        cells.extend(count.per_operation.iter().map(|n| match n {
+            n if *n < 100.0 => format!("{n:.2}"),
+            n => format!("{n:.0}"),
+        }));
+        table.add_row(cells);
+    }
+    table
+}
+
+/// An empty table: names to the left, numbers to the right.
+fn table(header: Vec<String>, medium: Medium) -> Table {
+    let mut table = Table::new();
+    table
+        .load_preset(match medium {
+            Medium::Terminal => presets::UTF8_BORDERS_ONLY,
+            Medium::Markdown => presets::ASCII_MARKDOWN,
+        })
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// The median and the quartiles, in the median's unit.
+fn times(spread: Spread) -> String {
+    let unit = Unit::for_time(spread.median);
+    let [median, lower, upper] =
+        [spread.median, spread.lower, spread.upper].map(|n| unit.number(n));
+    format!("{median} [{lower}–{upper}] {}", unit.name)
+}
+
+fn ratios(spread: Spread) -> String {
+    format!(
+        "{:.2} [{:.2}–{:.2}]",
+        spread.median, spread.lower, spread.upper
+    )
+}

@@ -1,0 +1,174 @@
+//! What do locks, semaphores and events cost, free and fought over?
+//!
+//! A fair lock hands itself over in the order of arrival and pays a switch of tasks for it; one that lets
+//! newcomers in first looks faster here and may starve a waiter, which no row shows. The locks are held
+//! for a few nanoseconds, or for one yield.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use smol::future::poll_once;
+
+use crate::peer::{Broadcast, Get, Lock, Peer, Permits, Put};
+use crate::workload::{Case, Sample, Scale, Workload, timed_in_task};
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        Case::new(
+            "mutex_uncontended",
+            "a free mutex locked and unlocked",
+            MutexUncontended,
+        ),
+        Case::new(
+            "mutex_contended",
+            "one of 2,000 locks of 64 tasks",
+            MutexContended,
+        ),
+        Case::new(
+            "semaphore_uncontended",
+            "a free permit taken and given back",
+            SemaphoreUncontended,
+        ),
+        Case::new(
+            "semaphore_contended",
+            "one permit of four, taken by one of 64 tasks that yields inside",
+            SemaphoreContended,
+        ),
+        Case::new(
+            "broadcast_256",
+            "one of 256 waiters released by one event",
+            Broadcast256,
+        ),
+    ]
+}
+
+struct MutexUncontended;
+
+impl Workload for MutexUncontended {
+    fn run<P: Peer>(&self, peer: &P, scale: Scale) -> Sample {
+        let locks = scale.of(1_000_000);
+        timed_in_task(peer, locks, async move {
+            let mutex = P::Lock::new();
+            for _ in 0..locks {
+                *mutex.lock().await += 1;
+            }
+            assert_eq!(*mutex.lock().await, locks);
+        })
+    }
+}
+
+struct MutexContended;
+
+impl Workload for MutexContended {
+    fn run<P: Peer>(&self, peer: &P, scale: Scale) -> Sample {
+        const TASKS: u64 = 64;
+        let each = scale.of(2_000);
+        timed_in_task(peer, TASKS * each, async move {
+            let mutex = Arc::new(P::Lock::new());
+            let tasks: Vec<_> = (0..TASKS)
+                .map(|_| {
+                    let mutex = mutex.clone();
+                    P::spawn(async move {
+                        for _ in 0..each {
+                            *mutex.lock().await += 1;
+                        }
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await;
+            }
+            assert_eq!(*mutex.lock().await, TASKS * each);
+        })
+    }
+}
+
+struct SemaphoreUncontended;
+
+impl Workload for SemaphoreUncontended {
+    fn run<P: Peer>(&self, peer: &P, scale: Scale) -> Sample {
+        let permits = scale.of(1_000_000);
+        timed_in_task(peer, permits, async move {
+            let semaphore = P::Permits::new(1);
+            for _ in 0..permits {
+                drop(semaphore.acquire().await);
+            }
+        })
+    }
+}
+
+struct SemaphoreContended;
+
+impl Workload for SemaphoreContended {
+    fn run<P: Peer>(&self, peer: &P, scale: Scale) -> Sample {
+        const TASKS: u64 = 64;
+        const PERMITS: usize = 4;
+        let each = scale.of(1_000);
+        timed_in_task(peer, TASKS * each, async move {
+            let semaphore = Arc::new(P::Permits::new(PERMITS));
+            let holders = Arc::new(AtomicUsize::new(0));
+            let tasks: Vec<_> = (0..TASKS)
+                .map(|_| {
+                    let semaphore = semaphore.clone();
+                    let holders = holders.clone();
+                    P::spawn(async move {
+                        for _ in 0..each {
+                            let permit = semaphore.acquire().await;
+                            assert!(holders.fetch_add(1, Ordering::Relaxed) < PERMITS);
+                            P::yield_now().await;
+                            holders.fetch_sub(1, Ordering::Relaxed);
+                            drop(permit);
+                        }
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await;
+            }
+        })
+    }
+}
+
+struct Broadcast256;
+
+impl Workload for Broadcast256 {
+    fn run<P: Peer>(&self, peer: &P, scale: Scale) -> Sample {
+        const WAITERS: usize = 256;
+        let rounds = scale.of(400);
+        timed_in_task(peer, rounds * WAITERS as u64, async move {
+            let event = Arc::new(P::Broadcast::new());
+            let waiting = Arc::new(AtomicUsize::new(0));
+            let (all_wait, mut all_waiting) = P::queue(1);
+            let tasks: Vec<_> = (0..WAITERS)
+                .map(|_| {
+                    let (event, waiting, all_wait) =
+                        (event.clone(), waiting.clone(), all_wait.clone());
+                    P::spawn(async move {
+                        for _ in 0..rounds {
+                            let mut wait = pin!(event.wait());
+                            let early = poll_once(wait.as_mut()).await;
+                            assert!(early.is_none(), "released before the event");
+                            // ORDERING(waiters): the last one acquires that all others wait; both ends are here.
+                            if (waiting.fetch_add(1, Ordering::AcqRel) + 1) % WAITERS == 0 {
+                                all_wait.put(()).await;
+                            }
+                            wait.await;
+                        }
+                    })
+                })
+                .collect();
+            for _ in 0..rounds {
+                all_waiting
+                    .get()
+                    .await
+                    .expect("the waiters hold the other end");
+                event.release();
+            }
+            for task in tasks {
+                task.await;
+            }
+            assert_eq!(waiting.load(Ordering::Relaxed), rounds as usize * WAITERS);
+        })
+    }
+}
