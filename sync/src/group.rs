@@ -302,7 +302,7 @@ impl TaskGroup<BoxError> {
     ///
     /// A panic of the body is raised again after all children have ended; one of a child is a failure.
     #[track_caller]
-    pub fn scope<R, F, B>(body: F) -> GroupScope<B, BoxError>
+    pub fn scope<R, F, B>(body: F) -> GroupScope<B>
     where
         F: FnOnce(Self) -> B,
         B: Future<Output = Result<R, BoxError>>,

@@ -84,7 +84,7 @@ impl<E> GroupBuilder<E> {
 
     /// Runs `body` with the group; see [`TaskGroup::scope`].
     #[track_caller]
-    pub fn scope<R, F, B>(self, body: F) -> GroupScope<B, E>
+    pub fn scope<R, F, B>(self, body: F) -> GroupScope<B>
     where
         F: FnOnce(TaskGroup<E>) -> B,
         B: Future<Output = Result<R, E>>,
@@ -117,25 +117,58 @@ impl<E> fmt::Debug for GroupBuilder<E> {
     }
 }
 
+/// What the body of a group returns: a `Result`.
+///
+/// The scope names value and error through it, not by parameters of its own: a parameter that stands for
+/// `Box<dyn Error + 'static>` beside the body that mentions it again breaks the `Send` of futures around it.
+#[doc(hidden)]
+pub trait BodyOutput {
+    type Value;
+    type Error;
+    /// The same as a `Result`.
+    fn into_result(self) -> Result<Self::Value, Self::Error>;
+}
+
+impl<R, E> BodyOutput for Result<R, E> {
+    type Value = R;
+    type Error = E;
+
+    fn into_result(self) -> Self {
+        self
+    }
+}
+
+type ErrorOf<B> = <<B as Future>::Output as BodyOutput>::Error;
+/// How the body ended: its output or that it was dropped; or its panic.
+type BodyEnd<B> = std::thread::Result<ScopeEnd<Result<ValueOf<B>, ErrorOf<B>>>>;
+type ValueOf<B> = <<B as Future>::Output as BodyOutput>::Value;
+
 pin_project_lite::pin_project! {
     /// The future of [`TaskGroup::scope`].
     #[project = GroupScopeParts]
     #[must_use = "futures do nothing unless awaited"]
-    pub struct GroupScope<B: Future, E> {
+    pub struct GroupScope<B>
+    where
+        B: Future,
+        B::Output: BodyOutput,
+    {
         #[pin]
         body: ScopedBody<B>,
-        // How the body ended: its output or that it was dropped; or its panic.
-        body_end: Option<std::thread::Result<ScopeEnd<B::Output>>>,
-        core: Arc<Core<E>>,
+        body_end: Option<BodyEnd<B>>,
+        core: Arc<Core<ErrorOf<B>>>,
         deadline: Option<Instant>,
         sleep: Option<Sleep>,
         is_over: bool,
         // A pointer, because a `'static` bound on the `Future` would break the `Send` of futures around it.
-        is_echo: fn(&[TaskFailure<E>], &E) -> bool,
+        is_echo: fn(&[TaskFailure<ErrorOf<B>>], &ErrorOf<B>) -> bool,
         at: &'static Location<'static>,
     }
 
-    impl<B: Future, E> PinnedDrop for GroupScope<B, E> {
+    impl<B> PinnedDrop for GroupScope<B>
+    where
+        B: Future,
+        B::Output: BodyOutput,
+    {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             let members = &this.core.members;
@@ -149,7 +182,11 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<B: Future<Output = Result<R, E>>, R, E> GroupScopeParts<'_, B, E> {
+impl<B> GroupScopeParts<'_, B>
+where
+    B: Future,
+    B::Output: BodyOutput,
+{
     /// Polls the body to its end; dropped if the group fails meanwhile.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Before the body is looked at: what fails from here on wakes us again.
@@ -161,11 +198,14 @@ impl<B: Future<Output = Result<R, E>>, R, E> GroupScopeParts<'_, B, E> {
             self.drop_body();
             polled = self.poll_body_once(cx);
         }
-        *self.body_end = Some(ready!(polled));
-        match &self.body_end {
-            Some(Ok(ScopeEnd::Value(Ok(_)))) => {}
-            _ => self.core.body_failed(),
+        let end = ready!(polled).map(|end| match end {
+            ScopeEnd::Value(output) => ScopeEnd::Value(output.into_result()),
+            ScopeEnd::Dropped => ScopeEnd::Dropped,
+        });
+        if !matches!(end, Ok(ScopeEnd::Value(Ok(_)))) {
+            self.core.body_failed();
         }
+        *self.body_end = Some(end);
         Poll::Ready(())
     }
 
@@ -203,12 +243,12 @@ impl<B: Future<Output = Result<R, E>>, R, E> GroupScopeParts<'_, B, E> {
     }
 
     /// A failure of the scope itself.
-    fn failure(&self, kind: FailureKind<E>) -> TaskFailure<E> {
+    fn failure(&self, kind: FailureKind<ErrorOf<B>>) -> TaskFailure<ErrorOf<B>> {
         TaskFailure { kind, name: self.core.name.clone(), id: None, spawned_at: self.at }
     }
 
     /// Puts the outcome together, once everybody is through.
-    fn finish(&mut self) -> Result<R, GroupError<E>> {
+    fn finish(&mut self) -> Result<ValueOf<B>, GroupError<ErrorOf<B>>> {
         *self.is_over = true;
         let body_end = self.body_end.take().expect("rt::TaskGroup's scope was polled after it was over");
         let mut failures = self.core.take_failures();
@@ -224,8 +264,12 @@ impl<B: Future<Output = Result<R, E>>, R, E> GroupScopeParts<'_, B, E> {
     }
 }
 
-impl<B: Future<Output = Result<R, E>>, R, E> Future for GroupScope<B, E> {
-    type Output = Result<R, GroupError<E>>;
+impl<B> Future for GroupScope<B>
+where
+    B: Future,
+    B::Output: BodyOutput,
+{
+    type Output = Result<ValueOf<B>, GroupError<ErrorOf<B>>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -239,7 +283,11 @@ impl<B: Future<Output = Result<R, E>>, R, E> Future for GroupScope<B, E> {
     }
 }
 
-impl<B: Future, E> fmt::Debug for GroupScope<B, E> {
+impl<B> fmt::Debug for GroupScope<B>
+where
+    B: Future,
+    B::Output: BodyOutput,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GroupScope")
             .field("name", &self.core.name)
