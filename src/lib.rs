@@ -1,2 +1,63 @@
-//! A work-stealing task runtime.
-pub use rt_tasks_io as io_impl;
+//! A work-stealing task runtime with structured concurrency, cancellation that awaits cleanup, and speed.
+//!
+//! This crate only gathers the parts: the scheduler, timers and tasks from `rt-tasks-runtime`, the
+//! structured forms and primitives from `rt-tasks-sync`, sockets and files from `rt-tasks-io`, the attributes
+//! from `rt-tasks-macros`.
+//!
+//! # Examples
+//!
+//! ```
+//! use rt::sync::Queue;
+//!
+//! #[rt::main]
+//! async fn main() -> Result<(), rt::BoxError> {
+//!     let queue = Queue::bounded(2);
+//!     let sum = rt::TaskGroup::scope(async |group| {
+//!         let jobs = queue.clone();
+//!         group.spawn(async move {
+//!             for job in 1..=4u32 {
+//!                 jobs.put(job).await?;
+//!             }
+//!             jobs.shutdown();
+//!             rt::ok(())
+//!         });
+//!         let mut sum = 0;
+//!         while let Ok(job) = queue.get().await {
+//!             sum += job;
+//!         }
+//!         Ok(sum)
+//!     })
+//!     .await?;
+//!     assert_eq!(sum, 10);
+//!     Ok(())
+//! }
+//! ```
+
+pub use rt_tasks_runtime::{
+    Builder, CancelHandle, Cancelled, CleanupOutput, Elapsed, EnterGuard, Finally, Handle, Instant,
+    JoinError, JoinHandle, Metrics, MissedTick, NoRuntime, OwnedTask, Panic, Runtime, ShutdownReport,
+    TaskId, TaskInfo, Unhandled, block_in_place, block_on, defer, finally, interval, interval_at,
+    shield, sleep, sleep_until, spawn, spawn_blocking, spawn_compute, spawn_local, task, time,
+    timeout, timeout_at, yield_now,
+};
+
+#[cfg(feature = "fs")]
+pub use rt_tasks_io::fs;
+#[cfg(feature = "hyper")]
+pub use rt_tasks_io::hyper;
+pub use rt_tasks_io::io;
+#[cfg(feature = "net")]
+pub use rt_tasks_io::net;
+#[cfg(all(unix, feature = "signal"))]
+pub use rt_tasks_io::signal;
+#[cfg(feature = "macros")]
+pub use rt_tasks_macros::{main, test};
+
+/// Locks, events, queues and channels. They work on any executor and from plain threads.
+pub mod sync {
+    pub use rt_tasks_sync::{
+        Closed, Event, Job, Mutex, MutexGuard, OwnedMutexGuard, OwnedPermit, Permit, Queue, Semaphore,
+        ShutDown, TaskDoneError, TooManyPermits, TryAcquireError, TryGetError, TryPutError, event, mutex,
+        oneshot, queue, semaphore,
+    };
+}

@@ -5,18 +5,12 @@
 //! [`poll_proceed`]; once the budget of the current poll is used up the answer is `Pending`, the task goes
 //! to the back of the queue, and the reactor, the timers and the other tasks get their turn.
 
-use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::ptr;
 use std::task::{Context, Poll};
 
-/// Leaf operations a task may complete in one poll.
-pub(crate) const BUDGET: u8 = 128;
-
-/// What is left while no task is being polled: leaf operations are not counted there.
-const UNLIMITED: u8 = u8::MAX;
-
-thread_local! {
-    static LEFT: Cell<u8> = const { Cell::new(UNLIMITED) };
-}
+use crate::context::{self, BUDGET, UNLIMITED};
 
 /// Counts one leaf operation against the budget of the current poll.
 ///
@@ -24,14 +18,14 @@ thread_local! {
 /// runtime there is no budget and the answer is always `Ready`.
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
-    LEFT.with(|left| match left.get() {
+    context::with(|current| match current.budget.get() {
         UNLIMITED => Poll::Ready(()),
         0 => {
-            cx.waker().wake_by_ref();
+            reschedule(current, cx);
             Poll::Pending
         }
         n => {
-            left.set(n - 1);
+            current.budget.set(n - 1);
             Poll::Ready(())
         }
     })
@@ -40,23 +34,66 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
 /// Gives back what [`poll_proceed`] took, for an operation that then had to wait: only progress counts.
 #[inline]
 pub fn restore() {
-    LEFT.with(|left| match left.get() {
+    context::with(|current| match current.budget.get() {
         UNLIMITED => {}
-        n => left.set((n + 1).min(BUDGET)),
+        n => current.budget.set((n + 1).min(BUDGET)),
     });
 }
 
-/// Runs `f`, one poll of a task, with a fresh budget; afterwards the budget of before holds again.
-#[inline]
-pub(crate) fn with_budget<R>(f: impl FnOnce() -> R) -> R {
-    struct Reset<'a>(&'a Cell<u8>, u8);
-    impl Drop for Reset<'_> {
-        fn drop(&mut self) {
-            self.0.set(self.1);
-        }
+/// Has the running task queued again at the back.
+fn reschedule(current: &context::Context, cx: &mut Context<'_>) {
+    // A waker of the task itself: a mark is enough, the worker reads it after the poll. A waker of some
+    // combinator inside the task has to be called, or the combinator would not poll us again.
+    if ptr::eq(cx.waker().data().cast(), current.task.get()) {
+        current.yielded.set(true);
+    } else {
+        cx.waker().wake_by_ref();
     }
-    LEFT.with(|left| {
-        let _reset = Reset(left, left.replace(BUDGET));
-        f()
-    })
+}
+
+/// Lets the others run: the task goes to the back of the queue, and I/O and timers get their turn.
+///
+/// # Cancel safety
+///
+/// Nothing can be lost. It is a suspension point, so a pending cancellation takes effect here.
+///
+/// # Examples
+///
+/// ```
+/// # use rt_tasks_runtime as rt;
+/// # use std::sync::{Arc, Mutex};
+/// let log = Arc::new(Mutex::new(vec![]));
+/// let runtime = rt::Builder::current_thread().build().unwrap();
+/// runtime.block_on(async {
+///     let theirs = log.clone();
+///     let other = rt::spawn(async move { theirs.lock().unwrap().push("other") });
+///     rt::yield_now().await;
+///     log.lock().unwrap().push("main");
+///     other.await.unwrap();
+/// });
+/// assert_eq!(*log.lock().unwrap(), ["other", "main"]);
+/// ```
+#[doc(alias = "checkpoint")]
+pub fn yield_now() -> YieldNow {
+    YieldNow { yielded: false }
+}
+
+/// The future of [`yield_now`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct YieldNow {
+    yielded: bool,
+}
+
+impl Future for YieldNow {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.yielded {
+            return Poll::Ready(());
+        }
+        self.yielded = true;
+        context::with(|current| reschedule(current, cx));
+        Poll::Pending
+    }
 }

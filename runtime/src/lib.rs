@@ -1,9 +1,46 @@
 //! The scheduler, reactor, timers, blocking pool and cancellation core of `rt`.
 //!
 //! Users depend on the facade package `rt-tasks`; what is public here and not re-exported there is
-//! plumbing for the other crates of the workspace.
+//! plumbing for the other crates of the workspace. The map is in `docs/architecture.md`.
 
+mod blocking;
+mod cancel;
+mod context;
 #[doc(hidden)]
 pub mod coop;
+mod platform;
+#[doc(hidden)]
+pub mod reactor;
+mod runtime;
+mod scheduler;
 #[doc(hidden)]
 pub mod shim;
+mod spawn;
+mod sys;
+pub mod task;
+pub mod time;
+mod unhandled;
+
+#[cfg(all(test, loom))]
+mod models;
+
+pub use cancel::{Cancelled, CleanupOutput, Finally, Shield, defer, finally, shield};
+pub use coop::{YieldNow, yield_now};
+pub use runtime::{Builder, EnterGuard, Handle, Metrics, NoRuntime, Runtime, block_on};
+pub use scheduler::ShutdownReport;
+#[doc(hidden)]
+pub use spawn::{Work, spawn_hooked, spawn_work};
+pub use spawn::{block_in_place, spawn, spawn_blocking, spawn_compute, spawn_local};
+pub use task::{CancelHandle, JoinError, JoinHandle, OwnedTask, Panic, TaskId, TaskInfo};
+pub use time::{
+    Elapsed, Instant, Interval, MissedTick, Sleep, Timeout, interval, interval_at, sleep, sleep_until,
+    timeout, timeout_at,
+};
+pub use unhandled::Unhandled;
+
+/// How long cleanup may take by default.
+const DEFAULT_GRACE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// What to do where a runtime is missing.
+const NO_RUNTIME: &str =
+    "there is no runtime here: call this inside rt::block_on, #[rt::main] or with Handle::enter";

@@ -1,1 +1,22 @@
-//! Part of rt.
+//! Synchronisation primitives and structured concurrency of `rt`.
+//!
+//! The primitives work on any executor and from plain threads: they know wakers and nothing else of who
+//! runs them. Users depend on the facade package `rt-tasks`, where they stand in `rt::sync`.
+
+pub mod event;
+pub mod mutex;
+pub mod oneshot;
+pub mod queue;
+pub mod semaphore;
+
+mod exclusive;
+mod park;
+mod wait_list;
+
+#[cfg(all(test, loom))]
+mod models;
+
+pub use event::Event;
+pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
+pub use queue::{Job, Queue, ShutDown, TaskDoneError, TryGetError, TryPutError};
+pub use semaphore::{Closed, OwnedPermit, Permit, Semaphore, TooManyPermits, TryAcquireError};

@@ -1,0 +1,39 @@
+//! TCP sockets, name resolution, and [`AsyncFd`] for any other descriptor.
+//!
+//! # Examples
+//!
+//! ```
+//! # use rt_tasks_io as rt;
+//! use rt::io::{AsyncReadExt, AsyncWriteExt};
+//! use rt::net::{TcpListener, TcpStream};
+//!
+//! # rt_tasks_runtime::block_on(async {
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let mut client = TcpStream::connect(listener.local_addr()?).await?;
+//! let (mut server, _peer) = listener.accept().await?;
+//!
+//! client.write_all(b"hello").await?;
+//! client.close().await?;
+//! let mut heard = String::new();
+//! server.read_to_string(&mut heard).await?;
+//! assert_eq!(heard, "hello");
+//! # std::io::Result::Ok(()) }).unwrap();
+//! ```
+
+mod addr;
+#[cfg(unix)]
+mod async_fd;
+mod listener;
+mod split;
+mod stream;
+#[cfg_attr(target_os = "linux", path = "system_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "system_portable.rs")]
+mod system;
+
+pub use addr::{ToSocketAddrs, lookup_host};
+#[cfg(unix)]
+pub use async_fd::AsyncFd;
+pub use listener::{Incoming, TcpListener};
+pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+pub use std::net::Shutdown;
+pub use stream::TcpStream;

@@ -1,0 +1,237 @@
+//! Threads for work that blocks: `spawn_blocking`, files, name look-ups; and one per core for work that
+//! computes.
+//!
+//! One queue under one short lock; sleepers on a stack, so that the thread that slept last, whose caches are
+//! warm, is woken first, and the others can time out; nobody is woken under the lock. The pool grows by one
+//! thread at a time: a thread that starts and finds more work than sleepers starts the next. So a burst of
+//! 20,000 short jobs does not start 500 threads, and 100 jobs that block get theirs within a few
+//! milliseconds (rejected: a thread per job up to the maximum, which spends the burst creating threads).
+//!
+//! # Invariants
+//!
+//! 1. `n_threads` counts the threads that run or are being started; it is at most `max`.
+//! 2. A job is in the queue, or taken by one thread.
+//! 3. A sleeper that is not on the stack any more was chosen, and will look into the queue.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use crate::context;
+use crate::runtime::Config;
+use crate::scheduler::Shared;
+use crate::shim::lock_std;
+use crate::task::{self, Task};
+
+/// One piece of work.
+pub(crate) enum Job {
+    /// A task whose one poll does the work.
+    Task(Task),
+    /// Work of the runtime's own.
+    Run(Arc<Shared>, Box<dyn FnOnce() + Send>),
+}
+
+pub(crate) struct Pool {
+    name: &'static str,
+    max: usize,
+    config: Config,
+    state: Mutex<State>,
+    ended: Condvar,
+    n_jobs: AtomicUsize,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Job>,
+    sleepers: Vec<Arc<Sleeper>>,
+    n_threads: usize,
+    /// A thread is being started and has not looked into the queue yet.
+    is_growing: bool,
+    is_closed: bool,
+    n_started: usize,
+}
+
+struct Sleeper {
+    thread: Thread,
+    is_chosen: AtomicBool,
+}
+
+impl Pool {
+    pub(crate) fn new(name: &'static str, max: usize, config: &Config) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            max,
+            config: config.clone(),
+            state: Mutex::new(State::default()),
+            ended: Condvar::new(),
+            n_jobs: AtomicUsize::new(0),
+        })
+    }
+
+    /// Whether a job is queued or being run.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.n_jobs.load(Ordering::Relaxed) > 0
+    }
+
+    /// Jobs that are queued or being run.
+    pub(crate) fn n_jobs(&self) -> usize {
+        self.n_jobs.load(Ordering::Relaxed)
+    }
+
+    /// Queues a job and sees to it that a thread takes it.
+    pub(crate) fn execute(self: &Arc<Self>, job: Job) {
+        self.n_jobs.fetch_add(1, Ordering::Relaxed);
+        let mut state = lock_std(&self.state);
+        if state.is_closed {
+            drop(state);
+            self.drop_job(job);
+            return;
+        }
+        state.queue.push_back(job);
+        if let Some(sleeper) = state.sleepers.pop() {
+            drop(state);
+            sleeper.is_chosen.store(true, Ordering::Relaxed);
+            sleeper.thread.unpark();
+        } else {
+            self.grow(state);
+        }
+    }
+
+    /// Starts one more thread, if that is wanted and allowed.
+    fn grow(self: &Arc<Self>, mut state: std::sync::MutexGuard<'_, State>) {
+        if state.is_growing || state.queue.is_empty() || state.n_threads == self.max {
+            return;
+        }
+        state.is_growing = true;
+        state.n_threads += 1;
+        state.n_started += 1;
+        let number = state.n_started;
+        drop(state);
+        let pool = self.clone();
+        let builder = self.config.thread(&format!("{}-{number}", self.name));
+        if let Err(error) = builder.spawn(move || pool.thread()) {
+            let mut state = lock_std(&self.state);
+            state.is_growing = false;
+            state.n_threads -= 1;
+            let n_left = state.n_threads;
+            drop(state);
+            self.config.report(crate::unhandled::Unhandled::no_thread(error, n_left));
+        }
+    }
+
+    /// The life of one thread.
+    fn thread(self: &Arc<Self>) {
+        self.config.thread_started();
+        let sleeper = Arc::new(Sleeper {
+            thread: std::thread::current(),
+            is_chosen: AtomicBool::new(false),
+        });
+        let mut is_new = true;
+        loop {
+            let mut state = lock_std(&self.state);
+            if std::mem::take(&mut is_new) {
+                state.is_growing = false;
+            }
+            if let Some(job) = state.queue.pop_front() {
+                if state.sleepers.is_empty() {
+                    self.grow(state);
+                } else {
+                    drop(state);
+                }
+                self.run(job);
+                continue;
+            }
+            if state.is_closed || !self.sleep(state, &sleeper) {
+                break;
+            }
+        }
+        self.config.thread_stopped();
+        let mut state = lock_std(&self.state);
+        state.n_threads -= 1;
+        drop(state);
+        self.ended.notify_all();
+    }
+
+    /// Sleeps until chosen. False: nobody needed this thread for the keep-alive time.
+    fn sleep(&self, mut state: std::sync::MutexGuard<'_, State>, sleeper: &Arc<Sleeper>) -> bool {
+        sleeper.is_chosen.store(false, Ordering::Relaxed);
+        state.sleepers.push(sleeper.clone());
+        drop(state);
+        let until = Instant::now() + self.config.blocking_keep_alive;
+        while !sleeper.is_chosen.load(Ordering::Relaxed) {
+            let left = until.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                std::thread::park_timeout(left);
+                continue;
+            }
+            let mut state = lock_std(&self.state);
+            let before = state.sleepers.len();
+            state.sleepers.retain(|other| !Arc::ptr_eq(other, sleeper));
+            // Invariant 3: not there any more means chosen in the last moment.
+            return state.sleepers.len() == before;
+        }
+        true
+    }
+
+    fn run(&self, job: Job) {
+        let runtime = match &job {
+            Job::Run(runtime, _) => runtime.clone(),
+            Job::Task(task) => task.header().runtime().clone(),
+        };
+        match job {
+            Job::Run(_, work) => task::ignore_panic(work),
+            Job::Task(task) => context::with(|cx| {
+                let _runtime = context::Restore::set(&cx.runtime, Arc::as_ptr(&runtime));
+                match task::run(task) {
+                    task::Ran::Rest => {}
+                    task::Ran::Again(_) => unreachable!("blocking work is through in one poll"),
+                }
+            }),
+        }
+        self.n_jobs.fetch_sub(1, Ordering::Relaxed);
+        runtime.blocking_ended();
+    }
+
+    /// Ends a job that will not be run.
+    fn drop_job(&self, job: Job) {
+        match job {
+            Job::Task(task) => task::abort(task),
+            Job::Run(_, work) => drop(work),
+        }
+        self.n_jobs.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Lets nothing in any more, and ends what has not begun.
+    pub(crate) fn close(&self) {
+        let mut state = lock_std(&self.state);
+        state.is_closed = true;
+        let queue = std::mem::take(&mut state.queue);
+        let sleepers = std::mem::take(&mut state.sleepers);
+        drop(state);
+        for job in queue {
+            self.drop_job(job);
+        }
+        for sleeper in sleepers {
+            sleeper.is_chosen.store(true, Ordering::Relaxed);
+            sleeper.thread.unpark();
+        }
+    }
+
+    /// Waits until all threads have ended, at most until `deadline`; returns how many have not.
+    pub(crate) fn join(&self, deadline: Instant) -> usize {
+        let mut state = lock_std(&self.state);
+        while state.n_threads > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = match self.ended.wait_timeout(state, left.min(Duration::from_secs(3600))) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        state.n_threads
+    }
+}

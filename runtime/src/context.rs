@@ -1,0 +1,138 @@
+//! What the current thread is doing for a runtime: the one thread-local of the crate.
+//!
+//! Everything hot is a plain cell in one thread-local without a destructor, so that an access is one
+//! address computation. Pointers in it are lent: whoever sets one restores the old value before what it
+//! points to goes away (the guards below do that on unwinding too).
+
+use std::cell::Cell;
+use std::io;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::cancel::Scope;
+use crate::reactor::Reactor;
+use crate::scheduler::{Seat, Shared};
+use crate::task::Header;
+
+/// Leaf operations a task may complete in one poll, see [`coop`](crate::coop).
+pub(crate) const BUDGET: u8 = 128;
+
+/// The budget while no task is being polled: leaf operations are not counted.
+pub(crate) const UNLIMITED: u8 = u8::MAX;
+
+/// # Invariants
+///
+/// 1. `runtime` is null or points to a `Shared` that the setter keeps alive until it restores the cell.
+/// 2. `seat` is null or points to a seat of `runtime` that this thread holds.
+/// 3. `task` is null or points to the header of the task that this thread is polling, alive meanwhile.
+/// 4. `scope` is null or points to a scope whose owner is being polled or dropped on this thread.
+pub(crate) struct Context {
+    pub(crate) runtime: Cell<*const Shared>,
+    pub(crate) seat: Cell<*const Seat>,
+    pub(crate) task: Cell<*const Header>,
+    pub(crate) scope: Cell<*const Scope>,
+    /// The running task asked to be queued again at the back.
+    pub(crate) yielded: Cell<bool>,
+    pub(crate) budget: Cell<u8>,
+    /// This thread's number among those that inject, from one; zero until it first does.
+    producer: Cell<usize>,
+}
+
+thread_local! {
+    static CONTEXT: Context = const {
+        Context {
+            runtime: Cell::new(ptr::null()),
+            seat: Cell::new(ptr::null()),
+            task: Cell::new(ptr::null()),
+            scope: Cell::new(ptr::null()),
+            yielded: Cell::new(false),
+            budget: Cell::new(UNLIMITED),
+            producer: Cell::new(0),
+        }
+    };
+}
+
+/// Gives `f` the context of this thread. It has no destructor, so it is there as long as the thread.
+#[inline]
+pub(crate) fn with<R>(f: impl FnOnce(&Context) -> R) -> R {
+    CONTEXT.with(f)
+}
+
+/// This thread's number as a producer for injectors.
+pub(crate) fn producer() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    with(|cx| {
+        if cx.producer.get() == 0 {
+            cx.producer.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        }
+        cx.producer.get()
+    })
+}
+
+/// The runtime of this thread, if it is inside one.
+pub(crate) fn runtime() -> Option<Arc<Shared>> {
+    with(|cx| {
+        let shared = cx.runtime.get();
+        if shared.is_null() {
+            return None;
+        }
+        // SAFETY: Context invariant 1: it points into an `Arc` that is alive now.
+        unsafe { Arc::increment_strong_count(shared) };
+        // SAFETY: the count taken above is given to this `Arc`.
+        Some(unsafe { Arc::from_raw(shared) })
+    })
+}
+
+/// Gives `f` the runtime of this thread without touching its count.
+#[inline]
+pub(crate) fn with_runtime<R>(f: impl FnOnce(Option<&Shared>) -> R) -> R {
+    with(|cx| {
+        // SAFETY: Context invariant 1.
+        f(unsafe { cx.runtime.get().as_ref() })
+    })
+}
+
+/// Gives `f` the header of the task being polled on this thread.
+#[inline]
+pub(crate) fn with_task<R>(f: impl FnOnce(Option<&Header>) -> R) -> R {
+    with(|cx| {
+        // SAFETY: Context invariant 3.
+        f(unsafe { cx.task.get().as_ref() })
+    })
+}
+
+/// The reactor of the current runtime, made on first use.
+///
+/// # Errors
+///
+/// If there is no runtime on this thread, or the system gives no poller.
+pub(crate) fn current_reactor() -> io::Result<Arc<Reactor>> {
+    with_runtime(|shared| match shared {
+        Some(shared) => shared.reactor(),
+        None => Err(io::Error::other(
+            "there is no runtime here: call this inside rt::block_on, #[rt::main] or with Handle::enter",
+        )),
+    })
+}
+
+/// Restores a cell of the context when it goes out of scope, also by unwinding.
+pub(crate) struct Restore<'a, T: Copy> {
+    cell: &'a Cell<T>,
+    before: T,
+}
+
+impl<'a, T: Copy> Restore<'a, T> {
+    /// Sets `cell` until the guard is dropped.
+    #[inline]
+    pub(crate) fn set(cell: &'a Cell<T>, value: T) -> Self {
+        Self { cell, before: cell.replace(value) }
+    }
+}
+
+impl<T: Copy> Drop for Restore<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.cell.set(self.before);
+    }
+}

@@ -1,0 +1,3 @@
+//! Loom models of the protocols of this crate.
+
+mod readiness;

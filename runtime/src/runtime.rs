@@ -1,0 +1,498 @@
+//! Building, entering and ending a runtime.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::context;
+use crate::scheduler::{self, Shared, ShutdownReport};
+use crate::spawn::{Spec, Work, spawn_on, spawn_work_on};
+use crate::task::{JoinHandle, Plain};
+use crate::unhandled::Unhandled;
+
+type Hook = Arc<dyn Fn() + Send + Sync>;
+
+/// What a runtime was built with.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) workers: usize,
+    pub(crate) current_thread: bool,
+    pub(crate) name: Arc<str>,
+    pub(crate) blocking_threads: usize,
+    pub(crate) blocking_keep_alive: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) debug: bool,
+    pub(crate) slow_poll: Duration,
+    pub(crate) virtual_time: bool,
+    pub(crate) stack_size: Option<usize>,
+    pub(crate) on_unhandled: Option<Arc<dyn Fn(&Unhandled) + Send + Sync>>,
+    on_thread_start: Option<Hook>,
+    on_thread_stop: Option<Hook>,
+}
+
+impl Config {
+    /// A thread of the runtime, named after it.
+    pub(crate) fn thread(&self, role: &str) -> std::thread::Builder {
+        let builder = std::thread::Builder::new().name(format!("{}-{role}", self.name));
+        match self.stack_size {
+            Some(size) => builder.stack_size(size),
+            None => builder,
+        }
+    }
+
+    pub(crate) fn thread_started(&self) {
+        crate::sys::set_timer_slack();
+        if let Some(hook) = &self.on_thread_start {
+            crate::task::ignore_panic(|| hook());
+        }
+    }
+
+    pub(crate) fn thread_stopped(&self) {
+        if let Some(hook) = &self.on_thread_stop {
+            crate::task::ignore_panic(|| hook());
+        }
+    }
+
+    pub(crate) fn report(&self, unhandled: Unhandled) {
+        match &self.on_unhandled {
+            Some(handler) => handler(&unhandled),
+            None => unhandled.print(),
+        }
+    }
+}
+
+/// Says how a runtime is to be, and builds it.
+///
+/// # Examples
+///
+/// ```
+/// # use rt_tasks_runtime as rt;
+/// let runtime = rt::Builder::new().workers(2).name("svc").build()?;
+/// assert_eq!(runtime.block_on(async { 1 + 1 }), 2);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct Builder {
+    config: Config,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Builder {
+    /// A runtime with one worker per core: the cores this process may use, by its affinity and cgroup.
+    pub fn new() -> Self {
+        Self {
+            config: Config {
+                workers: num_cpus::get().max(1),
+                current_thread: false,
+                name: Arc::from("rt"),
+                blocking_threads: 512,
+                blocking_keep_alive: Duration::from_secs(10),
+                grace: crate::DEFAULT_GRACE,
+                debug: std::env::var_os("RT_DEBUG").is_some_and(|value| value == "1"),
+                slow_poll: Duration::from_millis(100),
+                virtual_time: false,
+                stack_size: None,
+                on_unhandled: None,
+                on_thread_start: None,
+                on_thread_stop: None,
+            },
+        }
+    }
+
+    /// A runtime on the thread that calls `block_on`, and on no other. It can run tasks that are not `Send`.
+    pub fn current_thread() -> Self {
+        let mut builder = Self::new();
+        builder.config.current_thread = true;
+        builder.config.workers = 1;
+        builder
+    }
+
+    /// So many workers.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero, or more than one on a current-thread runtime.
+    #[track_caller]
+    pub fn workers(mut self, n_workers: usize) -> Self {
+        assert!(n_workers > 0, "a runtime needs at least one worker");
+        assert!(
+            n_workers == 1 || !self.config.current_thread,
+            "a current-thread runtime has one worker, not {n_workers}"
+        );
+        self.config.workers = n_workers;
+        self
+    }
+
+    /// The name that its threads' names begin with.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.config.name = name.into();
+        self
+    }
+
+    /// At most so many threads for `spawn_blocking`; 512 by default. Jobs beyond wait in line.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
+    pub fn blocking_threads(mut self, max: usize) -> Self {
+        assert!(max > 0, "a runtime needs at least one blocking thread");
+        self.config.blocking_threads = max;
+        self
+    }
+
+    /// How long an idle blocking thread is kept; 10 seconds by default.
+    pub fn blocking_keep_alive(mut self, duration: Duration) -> Self {
+        self.config.blocking_keep_alive = duration;
+        self
+    }
+
+    /// How long cleanup may take after a cancellation, and everything when the runtime is dropped; 10 seconds
+    /// by default. What takes longer is dropped and reported.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.config.grace = grace;
+        self
+    }
+
+    /// Debug mode; also turned on by `RT_DEBUG=1` in the environment.
+    pub fn debug(mut self, debug: bool) -> Self {
+        self.config.debug = debug;
+        self
+    }
+
+    /// Debug mode reports polls that take longer; 100 ms by default.
+    pub fn slow_poll(mut self, limit: Duration) -> Self {
+        self.config.slow_poll = limit;
+        self
+    }
+
+    /// A clock that stands still while anything can run and jumps to the next deadline when nothing can.
+    pub fn virtual_time(mut self, virtual_time: bool) -> Self {
+        self.config.virtual_time = virtual_time;
+        self
+    }
+
+    /// Calls `handler` for errors and panics that have nobody to go to, instead of printing them.
+    pub fn on_unhandled(mut self, handler: impl Fn(&Unhandled) + Send + Sync + 'static) -> Self {
+        self.config.on_unhandled = Some(Arc::new(handler));
+        self
+    }
+
+    /// Calls `hook` on each thread of the runtime when it starts.
+    pub fn on_thread_start(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
+        self.config.on_thread_start = Some(Arc::new(hook));
+        self
+    }
+
+    /// Calls `hook` on each thread of the runtime before it ends.
+    pub fn on_thread_stop(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
+        self.config.on_thread_stop = Some(Arc::new(hook));
+        self
+    }
+
+    /// Stack size of its threads, in bytes.
+    pub fn stack_size(mut self, n_bytes: usize) -> Self {
+        self.config.stack_size = Some(n_bytes);
+        self
+    }
+
+    /// Builds the runtime. Threads are started when there is work for them.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no thread at all.
+    pub fn build(self) -> io::Result<Runtime> {
+        let shared = Shared::new(self.config);
+        Ok(Runtime { handle: Handle { shared }, is_shut_down: false })
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("workers", &self.config.workers)
+            .field("current_thread", &self.config.current_thread)
+            .field("name", &self.config.name)
+            .field("debug", &self.config.debug)
+            .field("slow_poll", &self.config.slow_poll)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A runtime. Dropping it is a shutdown with the builder's grace.
+///
+/// # Examples
+///
+/// ```
+/// # use rt_tasks_runtime as rt;
+/// let runtime = rt::Builder::new().build()?;
+/// let task = runtime.spawn(async { 7 });
+/// assert_eq!(runtime.block_on(task).unwrap(), 7);
+/// assert!(runtime.shutdown(std::time::Duration::from_secs(1)).is_clean());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Runtime {
+    handle: Handle,
+    is_shut_down: bool,
+}
+
+impl Runtime {
+    /// Runs a future on this thread, which works for the runtime until the future is ready.
+    ///
+    /// It may be called anywhere, also inside a task: then it helps to run tasks while it waits.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.handle.block_on(future)
+    }
+
+    /// Spawns a task; see [`spawn`](crate::spawn()).
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.handle.spawn(future)
+    }
+
+    /// Runs a blocking function on a thread of its own; see [`spawn_blocking`](crate::spawn_blocking).
+    #[track_caller]
+    pub fn spawn_blocking<F, T>(&self, function: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.handle.spawn_blocking(function)
+    }
+
+    /// What can be cloned and given to others.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Numbers about the runtime.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.handle.metrics()
+    }
+
+    /// Ends the runtime: cancels every task, runs their cleanup for at most `grace`, drops what is left, joins
+    /// the threads, and reports what did not end. A task that refuses cannot hang it.
+    pub fn shutdown(mut self, grace: Duration) -> ShutdownReport {
+        self.is_shut_down = true;
+        scheduler::shut_down(&self.handle.shared, grace)
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if self.is_shut_down {
+            return;
+        }
+        let report = scheduler::shut_down(&self.handle.shared, self.handle.shared.grace());
+        if !report.is_clean() {
+            eprintln!("rt: dropping a runtime: {report}");
+        }
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+/// A reference to a runtime, for other threads and for libraries. It does not keep the runtime from ending.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Handle {
+    /// The runtime that this code runs in.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[must_use]
+    #[track_caller]
+    pub fn current() -> Self {
+        match Self::try_current() {
+            Ok(handle) => handle,
+            Err(error) => panic!("Handle::current: {error}"),
+        }
+    }
+
+    /// The runtime that this code runs in.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRuntime`] outside a runtime.
+    pub fn try_current() -> Result<Self, NoRuntime> {
+        context::runtime().map(|shared| Self { shared }).ok_or(NoRuntime(()))
+    }
+
+    /// Spawns a task; see [`spawn`](crate::spawn()). From any thread.
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        spawn_on(&self.shared, future)
+    }
+
+    /// Runs a blocking function on a thread of its own; see [`spawn_blocking`](crate::spawn_blocking).
+    #[track_caller]
+    pub fn spawn_blocking<F, T>(&self, function: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let spec = Spec::at(std::panic::Location::caller());
+        spawn_work_on(&self.shared, function, Plain, Work::Blocking, spec)
+    }
+
+    /// Runs a future on this thread; see [`Runtime::block_on`].
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        scheduler::block_on(&self.shared, future)
+    }
+
+    /// Makes this the current runtime of the thread until the guard is dropped, so that `rt::spawn` works.
+    ///
+    /// Guards are dropped in the reverse order of their making.
+    #[must_use = "the runtime is only entered while the guard lives"]
+    pub fn enter(&self) -> EnterGuard<'_> {
+        let before = context::with(|cx| {
+            let before = (cx.runtime.get(), cx.seat.get());
+            if !std::ptr::eq(before.0, Arc::as_ptr(&self.shared)) {
+                cx.runtime.set(Arc::as_ptr(&self.shared));
+                cx.seat.set(std::ptr::null());
+            }
+            before
+        });
+        EnterGuard { before, _handle: self, _here: PhantomData }
+    }
+
+    /// Numbers about the runtime.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let n_ended = self.shared.n_ended();
+        Metrics {
+            n_workers: self.shared.seats.len(),
+            n_spawned: self.shared.n_spawned(),
+            n_live: self.shared.n_spawned().saturating_sub(n_ended),
+            n_polls: self.shared.n_polls(),
+            n_injected: self.shared.n_injected(),
+            n_rescues: self.shared.n_rescues(),
+            n_blocking: self.shared.blocking.n_jobs(),
+        }
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("name", &self.shared.config.name)
+            .field("workers", &self.shared.seats.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Leaves a runtime again when it is dropped; made by [`Handle::enter`].
+pub struct EnterGuard<'a> {
+    before: (*const Shared, *const scheduler::Seat),
+    _handle: &'a Handle,
+    _here: PhantomData<*const ()>,
+}
+
+impl Drop for EnterGuard<'_> {
+    fn drop(&mut self) {
+        context::with(|cx| {
+            if !std::ptr::eq(cx.runtime.get(), self.before.0) {
+                cx.runtime.set(self.before.0);
+                cx.seat.set(self.before.1);
+            }
+        });
+    }
+}
+
+impl fmt::Debug for EnterGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnterGuard").finish_non_exhaustive()
+    }
+}
+
+/// There is no runtime where one was asked for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NoRuntime(());
+
+impl fmt::Debug for NoRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NoRuntime")
+    }
+}
+
+impl fmt::Display for NoRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(crate::NO_RUNTIME)
+    }
+}
+
+impl std::error::Error for NoRuntime {}
+
+/// Numbers about a runtime, as of one moment. Each is counted per worker, so that counting costs no shared line.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Workers it was built with.
+    pub n_workers: usize,
+    /// Tasks that were ever spawned.
+    pub n_spawned: u64,
+    /// Tasks that are not through.
+    pub n_live: u64,
+    /// Polls of tasks.
+    pub n_polls: u64,
+    /// Tasks in the queue for those from outside.
+    pub n_injected: usize,
+    /// How often work was found waiting behind a poll that took long.
+    pub n_rescues: u32,
+    /// Blocking jobs that run or wait.
+    pub n_blocking: usize,
+}
+
+/// Runs a future to its end on a runtime for this one call, like `asyncio.run`: what it leaves behind is
+/// cancelled, cleaned up and awaited. Inside a runtime it runs on that one, and helps to run its tasks.
+///
+/// # Panics
+///
+/// If no runtime can be built; use a [`Builder`] where that has to be handled.
+///
+/// # Examples
+///
+/// ```
+/// # use rt_tasks_runtime as rt;
+/// assert_eq!(rt::block_on(async { rt::spawn(async { 7 }).await.unwrap() }), 7);
+/// ```
+#[track_caller]
+#[doc(alias = "run")]
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    if let Some(shared) = context::runtime() {
+        return scheduler::block_on(&shared, future);
+    }
+    match Builder::new().build() {
+        Ok(runtime) => runtime.block_on(future),
+        Err(error) => panic!("rt::block_on cannot build a runtime: {error}"),
+    }
+}

@@ -1,0 +1,417 @@
+//! `block_on`: the calling thread becomes a guest worker until its future is ready.
+//!
+//! A guest takes the seat of an idle worker, so that no more threads run than there are workers, polls its
+//! future whenever that was woken, and runs tasks in between. So what it spawns is local to it, a reply that
+//! a task sends it costs no system call, and a `block_on` inside a task helps instead of hanging. If no seat is
+//! free it *stands*: it polls its own future only, and sleeps in between, until a seat becomes free.
+//!
+//! # Invariants
+//!
+//! 1. A guest holds its seat from `take_seat` to `leave_seat`, or until a task that it ran gave it away.
+//! 2. The home thread of a guest's seat sleeps until the seat is handed back to it: either it slept unwatched
+//!    when the seat was claimed, or it was sent away and has said so.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use super::parker::Parker;
+use super::seat::Seat;
+use super::worker::{Turn, Worker};
+use super::Shared;
+use crate::blocking::Job;
+use crate::cancel::{ScopeEnd, ScopedBody};
+use crate::context::{self, BUDGET};
+use crate::platform::NEVER;
+use crate::shim::lock_std;
+
+/// Wakes the future of one `block_on`.
+pub(super) struct MainWaker {
+    is_woken: AtomicBool,
+    parker: Parker,
+    shared: Weak<Shared>,
+}
+
+impl MainWaker {
+    fn new(shared: &Arc<Shared>) -> Arc<Self> {
+        let parker = Parker::new();
+        parker.bind();
+        Arc::new(Self { is_woken: AtomicBool::new(true), parker, shared: Arc::downgrade(shared) })
+    }
+
+    pub(super) fn is_woken(&self) -> bool {
+        self.is_woken.load(Ordering::Relaxed)
+    }
+
+    fn take_woken(&self) -> bool {
+        // ORDERING(main): Acquire, for what the waker wrote.
+        self.is_woken() && self.is_woken.swap(false, Ordering::Acquire)
+    }
+
+    /// Has the guest look around.
+    pub(super) fn nudge(&self) {
+        match self.shared.upgrade() {
+            Some(shared) => self.parker.unpark(shared.reactor.get().map(|reactor| &**reactor)),
+            None => self.parker.unpark(None::<&crate::reactor::Reactor>),
+        }
+    }
+}
+
+impl Wake for MainWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // ORDERING(main): Release, what the waker wrote, for the poll that follows.
+        if !self.is_woken.swap(true, Ordering::AcqRel) {
+            self.nudge();
+        }
+    }
+}
+
+/// Runs a future to its end on this thread, and tasks of the runtime meanwhile.
+#[track_caller]
+pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
+    let body = pin!(ScopedBody::new(future, std::panic::Location::caller()));
+    let mut guest = Guest::enter(shared);
+    guest.run(body)
+}
+
+/// What is restored when the guest leaves, also by a panic.
+struct Guest<'a> {
+    shared: &'a Arc<Shared>,
+    main: Arc<MainWaker>,
+    /// The seat this guest took and has to leave; none while it stands, or if the seat was this thread's before.
+    own_seat: Option<&'a Seat>,
+    /// The context of before.
+    before: Before,
+}
+
+struct Before {
+    runtime: *const Shared,
+    seat: *const Seat,
+    task: *const crate::task::Header,
+    scope: *const crate::cancel::Scope,
+    budget: u8,
+    is_nested: bool,
+}
+
+impl<'a> Guest<'a> {
+    fn enter(shared: &'a Arc<Shared>) -> Self {
+        let before = context::with(|cx| {
+            let is_nested = ptr::eq(cx.runtime.get(), Arc::as_ptr(shared));
+            let seat = cx.seat.get();
+            if !is_nested {
+                cx.seat.set(ptr::null());
+            }
+            Before {
+                runtime: cx.runtime.replace(Arc::as_ptr(shared)),
+                seat,
+                task: cx.task.replace(ptr::null()),
+                scope: cx.scope.replace(ptr::null()),
+                budget: cx.budget.replace(BUDGET),
+                is_nested,
+            }
+        });
+        let main = MainWaker::new(shared);
+        lock_std(&shared.guests).push(main.clone());
+        Self { shared, main, own_seat: None, before }
+    }
+
+    /// The seat that this thread holds now.
+    fn seat(&self) -> Option<&'a Seat> {
+        // SAFETY: context invariant 2: a seat of this runtime, which outlives the guest.
+        context::with(|cx| unsafe { cx.seat.get().as_ref() })
+    }
+
+    fn run<F: Future>(&mut self, mut body: Pin<&mut ScopedBody<F>>) -> F::Output {
+        let waker = Waker::from(self.main.clone());
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            let seat = self.seat().or_else(|| self.sit_down());
+            if self.main.take_woken() {
+                context::with(|current| current.budget.set(BUDGET));
+                let polled = body.as_mut().poll_scope(&mut cx);
+                if let Poll::Ready(end) = polled {
+                    let ScopeEnd::Value(value) = end else {
+                        unreachable!("nobody cancels the body of block_on")
+                    };
+                    return value;
+                }
+                if context::with(|current| current.yielded.replace(false)) {
+                    self.main.wake_by_ref();
+                }
+                self.notice_lost_seat();
+            }
+            match seat.and(self.seat()) {
+                Some(seat) => self.work(seat),
+                None => self.stand(),
+            }
+        }
+    }
+
+    /// Runs tasks until the future was woken or the seat is gone; sleeps if there is nothing to run.
+    fn work(&mut self, seat: &'a Seat) {
+        let main = self.main.clone();
+        // SAFETY: the context says that this thread holds the seat.
+        let worker = unsafe { Worker::guest(self.shared, seat, &main.parker) };
+        loop {
+            match worker.turn() {
+                Turn::Ran => {}
+                Turn::Idle => {
+                    if !main.is_woken() {
+                        worker.park(|| main.is_woken());
+                    }
+                }
+                Turn::LostSeat => {
+                    self.notice_lost_seat();
+                    return;
+                }
+            }
+            if main.is_woken() {
+                worker.rest();
+                return;
+            }
+            if self.shared.is_stopping() {
+                worker.rest();
+                if let Some(seat) = self.own_seat.take() {
+                    leave_seat(self.shared, seat);
+                }
+                return;
+            }
+        }
+    }
+
+    /// The future or a task may have given the seat away.
+    fn notice_lost_seat(&mut self) {
+        if self.seat().is_none() {
+            self.own_seat = None;
+        }
+    }
+
+    /// Takes a free seat, if there is one.
+    fn sit_down(&mut self) -> Option<&'a Seat> {
+        if self.shared.is_stopping() {
+            return None;
+        }
+        let seat = take_seat(self.shared)?;
+        self.adopt(seat);
+        Some(seat)
+    }
+
+    /// Sits on a seat that was handed to this thread.
+    fn adopt(&mut self, seat: &'a Seat) {
+        self.own_seat = Some(seat);
+        context::with(|cx| cx.seat.set(ptr::from_ref(seat)));
+    }
+
+    /// Sleeps without a seat, until the future is woken or a seat may be free.
+    fn stand(&mut self) {
+        lock_std(&self.shared.standing).push(self.main.clone());
+        // A seat that became free before we were in the list nudged nobody.
+        if self.sit_down().is_none() && !self.main.is_woken() {
+            self.main.parker.park(None);
+        }
+        lock_std(&self.shared.standing).retain(|main| !Arc::ptr_eq(main, &self.main));
+    }
+}
+
+impl Drop for Guest<'_> {
+    fn drop(&mut self) {
+        lock_std(&self.shared.guests).retain(|main| !Arc::ptr_eq(main, &self.main));
+        let seat_now = context::with(|cx| {
+            let seat_now = cx.seat.get();
+            cx.runtime.set(self.before.runtime);
+            cx.task.set(self.before.task);
+            cx.scope.set(self.before.scope);
+            cx.budget.set(self.before.budget);
+            let keeps = self.before.is_nested && self.own_seat.is_none();
+            cx.seat.set(if keeps {
+                seat_now
+            } else if self.before.is_nested {
+                ptr::null()
+            } else {
+                self.before.seat
+            });
+            seat_now
+        });
+        if let Some(seat) = self.own_seat.take() {
+            debug_assert!(ptr::eq(seat, seat_now), "a guest leaves the seat that it holds");
+            leave_seat(self.shared, seat);
+        }
+    }
+}
+
+/// Claims a free seat, first one whose home thread need not be sent away.
+fn take_seat(shared: &Shared) -> Option<&Seat> {
+    for take_watched in [false, true] {
+        for seat in &shared.seats {
+            if !shared.idle.is_idle(seat.index) || (seat.is_watched() && !take_watched) {
+                continue;
+            }
+            if !seat.guest_comes() || !shared.idle.claim(seat.index) {
+                seat.guest_goes();
+                continue;
+            }
+            if seat.is_watched() {
+                seat.send_home_away();
+                seat.home().hand_over(shared.reactor.get().map(|reactor| &**reactor));
+                while seat.is_watched() {
+                    std::thread::yield_now();
+                }
+            }
+            return Some(seat);
+        }
+    }
+    None
+}
+
+/// Gives a seat back to its home thread, and wakes that if there is something to do or to wait for.
+fn leave_seat(shared: &Shared, seat: &Seat) {
+    // SAFETY: the calling thread holds the seat until `park` below.
+    unsafe { seat.empty_slot() };
+    seat.set_sleeper_home();
+    seat.guest_goes();
+    shared.idle.park(seat.index);
+    shared.offer_seat();
+    let waits_for_io = shared.reactor.get().is_some() && !shared.poller.is_taken();
+    let waits_for_time = seat.timers.next() != NEVER || shared.outside_timers.next() != NEVER;
+    if !shared.is_current_thread()
+        && (shared.has_work() || waits_for_io || waits_for_time)
+        && shared.idle.claim_counted(seat.index)
+    {
+        shared.wake_claimed(seat.index);
+    }
+}
+
+/// Runs `f`, which blocks, while another thread works on this thread's seat.
+pub(crate) fn hand_seat_away<R>(f: impl FnOnce() -> R) -> R {
+    let Some(shared) = context::runtime() else { return f() };
+    let seat = context::with(|cx| cx.seat.get());
+    if seat.is_null() || shared.is_current_thread() {
+        return f();
+    }
+    // SAFETY: context invariant 2.
+    let seat = unsafe { &*seat };
+    // SAFETY: this thread holds the seat until the context says otherwise, in the next line.
+    unsafe { seat.empty_slot() };
+    // The substitute counts as the seat's guest: in the place of this one, or anew.
+    if !seat.has_guest() {
+        seat.guest_comes();
+    }
+    context::with(|cx| cx.seat.set(ptr::null()));
+    let over = Over(Arc::default());
+    let theirs = over.0.clone();
+    let (runtime, index) = (shared.clone(), seat.index);
+    shared.blocking.execute(Job::Run(
+        shared.clone(),
+        Box::new(move || work_until(&runtime, index, &theirs)),
+    ));
+    f()
+}
+
+/// Whether the blocking part is over, and who wants to know.
+#[derive(Default)]
+struct Ending {
+    is_over: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+/// Says that the blocking part is over when it is dropped, also by a panic.
+struct Over(Arc<Ending>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        // ORDERING(main): Release, for the substitute.
+        self.0.is_over.store(true, Ordering::Release);
+        if let Some(waker) = lock_std(&self.0.waker).take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Works on a seat that was handed over, until the blocking part is over or the runtime stops.
+fn work_until(shared: &Arc<Shared>, index: usize, ending: &Ending) {
+    let mut guest = Guest::enter(shared);
+    guest.adopt(&shared.seats[index]);
+    let body = std::future::poll_fn(|cx| {
+        *lock_std(&ending.waker) = Some(cx.waker().clone());
+        // ORDERING(main): Acquire, for `Over`.
+        if ending.is_over.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    });
+    guest.run(pin!(ScopedBody::new(body, std::panic::Location::caller())));
+}
+
+impl Seat {
+    /// Moves the task that would run next to the queue, where it can be stolen.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the seat.
+    unsafe fn empty_slot(&self) {
+        if let Some(task) = self.take_slot() {
+            // SAFETY: by the caller's promise.
+            unsafe { self.push(task) };
+        }
+    }
+}
+
+/// Runs a future to its end from wherever this is: as a guest inside a runtime, else just on this thread.
+#[track_caller]
+pub(crate) fn block_on_anywhere<F: Future>(future: F) -> F::Output {
+    match context::runtime() {
+        Some(shared) => block_on(&shared, future),
+        None => park_until(future, None).expect("there is no limit"),
+    }
+}
+
+/// Like `block_on_anywhere`, for at most so long.
+pub(crate) fn block_on_within<F: Future + Unpin>(future: F, limit: Duration) -> Option<F::Output> {
+    let Some(shared) = context::runtime() else {
+        return park_until(future, Some(limit));
+    };
+    let mut future = future;
+    let mut sleep = crate::time::sleep(limit);
+    block_on(
+        &shared,
+        std::future::poll_fn(move |cx| {
+            if let Poll::Ready(output) = Pin::new(&mut future).poll(cx) {
+                return Poll::Ready(Some(output));
+            }
+            Pin::new(&mut sleep).poll(cx).map(|()| None)
+        }),
+    )
+}
+
+/// Polls a future on a plain thread that sleeps in between.
+fn park_until<F: Future>(future: F, limit: Option<Duration>) -> Option<F::Output> {
+    struct Unpark(std::thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return Some(output);
+        }
+        match deadline {
+            None => std::thread::park(),
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return None;
+                }
+                std::thread::park_timeout(left);
+            }
+        }
+    }
+}

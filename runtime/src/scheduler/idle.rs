@@ -1,0 +1,173 @@
+//! Who is idle and who is searching: the words that pushers read and parkers write.
+//!
+//! # The parking problem
+//!
+//! A seat that finds no work goes to sleep; a pusher that makes work wakes a sleeper. Lost is the wake-up where
+//! the seat looks, finds nothing, the pusher pushes, looks for sleepers, finds none, and then the seat sleeps.
+//! Both sides therefore write first and look second, with a full fence between (mirror images):
+//!
+//! | pusher                                        | parker                                       |
+//! |-----------------------------------------------|----------------------------------------------|
+//! | 1. put the task into a queue                  | 1. stop searching, set the idle bit          |
+//! | 2. `fence(SeqCst)`                            | 2. `fence(SeqCst)`                           |
+//! | 3. nobody searching and a bit set: wake one   | 3. look at every queue again; work: get up   |
+//!
+//! Whichever fence comes first in their total order, the other side sees what was written before it. If the
+//! pusher sees no bit, the parker sees the task; if the pusher sees somebody searching, that searcher has yet
+//! to stop, and looks again after it has. So a searcher need not be woken for, and a burst of pushes wakes
+//! one: the one woken wakes the next when it has found work (rejected: a wake-up for each push, which on two
+//! cores makes spawn and join three times slower; a mutex around a list of sleepers, two more locked
+//! operations per wake-up).
+//!
+//! A wake-up claims a bit: whoever clears it owns the duty to wake that seat, and the seat, finding its bit
+//! gone, knows that a token for its parker is on its way.
+//!
+//! Local pushes skip the fence: their own worker is awake, and looks for sleepers again after its next pop.
+//!
+//! # Invariants
+//!
+//! 1. A bit is set only by the holder of the seat, and cleared once: by the holder, or by the one who then
+//!    wakes the holder.
+//! 2. `n_searching` counts the seats that search, plus those claimed and not yet up.
+//!
+//! # Memory ordering
+//!
+//! `idle`: the two fences of the table. The claim acquires what the holder did before it set the bit.
+
+use crate::shim::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use crossbeam_utils::CachePadded;
+
+const WORD: usize = u64::BITS as usize;
+
+pub(crate) struct Idle {
+    words: Box<[CachePadded<AtomicU64>]>,
+    n_searching: CachePadded<AtomicUsize>,
+    n_seats: usize,
+}
+
+impl Idle {
+    /// All seats idle: none has been sat on yet.
+    pub(crate) fn new(n_seats: usize) -> Self {
+        let bits = |word: usize| match n_seats - word * WORD {
+            left if left >= WORD => u64::MAX,
+            left => (1 << left) - 1,
+        };
+        Self {
+            words: (0..n_seats.div_ceil(WORD))
+                .map(|word| CachePadded::new(AtomicU64::new(bits(word))))
+                .collect(),
+            n_searching: CachePadded::new(AtomicUsize::new(0)),
+            n_seats,
+        }
+    }
+
+    /// Whether a seat sleeps while nobody searches: the pusher's look, step 3.
+    #[inline]
+    pub(crate) fn wants_wake(&self) -> bool {
+        self.n_searching.load(Ordering::Relaxed) == 0 && self.any()
+    }
+
+    #[inline]
+    pub(crate) fn any(&self) -> bool {
+        self.words.iter().any(|word| word.load(Ordering::Relaxed) != 0)
+    }
+
+    /// Whether every seat is idle.
+    pub(crate) fn all(&self) -> bool {
+        let n: u32 = self.words.iter().map(|word| word.load(Ordering::Relaxed).count_ones()).sum();
+        n as usize == self.n_seats
+    }
+
+    pub(crate) fn is_idle(&self, seat: usize) -> bool {
+        self.words[seat / WORD].load(Ordering::Relaxed) & (1 << (seat % WORD)) != 0
+    }
+
+    /// The pusher's fence, step 2.
+    #[inline]
+    pub(crate) fn fence_after_push(&self) {
+        // ORDERING(idle): SeqCst, between the push and the look; mirrors the one in `park`.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Claims a sleeping seat for a wake-up that nobody else is making, and counts it as searching.
+    /// `avoid` (the seat that sleeps in the poller) is taken only if no other sleeps.
+    pub(crate) fn claim_for_wake(&self, avoid: usize) -> Option<usize> {
+        if self.n_searching.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return None;
+        }
+        let seat = self.claim_any(avoid);
+        if seat.is_none() {
+            self.n_searching.fetch_sub(1, Ordering::Relaxed);
+        }
+        seat
+    }
+
+    fn claim_any(&self, avoid: usize) -> Option<usize> {
+        for accept_avoided in [false, true] {
+            for (index, word) in self.words.iter().enumerate() {
+                let mut bits = word.load(Ordering::Relaxed);
+                if !accept_avoided && avoid / WORD == index {
+                    bits &= !(1 << (avoid % WORD));
+                }
+                while bits != 0 {
+                    let seat = index * WORD + bits.trailing_zeros() as usize;
+                    if self.claim(seat) {
+                        return Some(seat);
+                    }
+                    bits &= bits - 1;
+                }
+            }
+        }
+        None
+    }
+
+    /// Claims one sleeping seat by number; does not count it as searching.
+    pub(crate) fn claim(&self, seat: usize) -> bool {
+        let bit = 1 << (seat % WORD);
+        // ORDERING(idle): Acquire, for what the holder did before it set the bit.
+        self.words[seat / WORD].fetch_and(!bit, Ordering::Acquire) & bit != 0
+    }
+
+    /// Claims one sleeping seat by number for a wake-up, and counts it as searching.
+    pub(crate) fn claim_counted(&self, seat: usize) -> bool {
+        self.n_searching.fetch_add(1, Ordering::Relaxed);
+        let is_claimed = self.claim(seat);
+        if !is_claimed {
+            self.stop_searching();
+        }
+        is_claimed
+    }
+
+    /// Steps 1 and 2 of the parker. The caller looks at every queue afterwards.
+    pub(crate) fn park(&self, seat: usize) {
+        let bit = 1 << (seat % WORD);
+        // ORDERING(idle): Release, for whoever claims the seat.
+        let before = self.words[seat / WORD].fetch_or(bit, Ordering::Release);
+        debug_assert_eq!(before & bit, 0, "a seat is parked by its holder, once");
+        // ORDERING(idle): SeqCst, between the bit and the look; mirrors the one in `fence_after_push`.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Undoes `claim_for_wake`: nobody could be woken.
+    pub(crate) fn cancel_wake(&self, seat: usize) {
+        self.stop_searching();
+        self.park(seat);
+    }
+
+    /// Begins to search, unless half of the seats do already.
+    pub(crate) fn start_searching(&self) -> bool {
+        if 2 * self.n_searching.load(Ordering::Relaxed) >= self.n_seats {
+            return false;
+        }
+        self.n_searching.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Ends a search; true if it was the last one, whose owner wakes the next if it found work, and looks
+    /// again if it did not.
+    pub(crate) fn stop_searching(&self) -> bool {
+        // ORDERING(idle): Release; a pusher that reads the lower count orders its push before our next look
+        // by the fences of `park` and `fence_after_push`.
+        self.n_searching.fetch_sub(1, Ordering::Release) == 1
+    }
+}

@@ -1,0 +1,623 @@
+//! The scheduler: seats, queues, sleeping and waking, and what all threads of a runtime share.
+//!
+//! # How it works
+//!
+//! A runtime has N *seats*. Whoever holds one runs tasks: a worker thread, started when its seat is first woken,
+//! or a guest inside `block_on`. Each seat has a run queue that others steal from, a slot for the task it
+//! runs next, timers, and an arena for task cells. What is spawned or woken on a seat goes to that seat; what
+//! comes from elsewhere goes to the sharded injector. Sleeping and waking is the protocol in [`idle`].
+//!
+//! When is another worker woken? When a task is queued behind another one and nobody searches; for a single
+//! queued task never, since the worker that queued it is about to run it (rejected: waking on every push, which
+//! made spawn-and-join 2.9 times slower on two cores). What that rule misses, a task that waits behind a
+//! poll that takes long, the [`monitor`] finds.
+//!
+//! # Shared words
+//!
+//! Spawning, waking, polling and completing on a seat write no word that another seat writes: ids come in
+//! blocks, counters are per seat, live tasks are found by walking the arenas. The idle words and `n_searching`
+//! are only read, unless somebody sleeps or wakes.
+
+pub(crate) mod guest;
+pub(crate) mod idle;
+pub(crate) mod injector;
+pub(crate) mod parker;
+mod monitor;
+mod poller;
+mod run_queue;
+mod seat;
+mod shutdown;
+mod worker;
+
+use std::io;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+pub(crate) use guest::{block_on, block_on_anywhere, block_on_within, hand_seat_away};
+pub(crate) use seat::Seat;
+pub use shutdown::ShutdownReport;
+pub(crate) use shutdown::shut_down;
+
+use crate::blocking::Pool;
+use crate::context;
+use crate::platform::{Clock, NEVER, Nanos};
+use crate::reactor::Reactor;
+use crate::runtime::Config;
+use crate::shim::lock_std;
+use crate::task::{Arena, Header, Pinned, Task, TaskId, TaskRef};
+use crate::time::Timers;
+use crate::unhandled::Unhandled;
+use guest::MainWaker;
+use idle::Idle;
+use injector::Injector;
+use poller::Poller;
+use worker::{Turn, Worker};
+
+/// What all threads of a runtime share.
+pub(crate) struct Shared {
+    pub(crate) seats: Box<[Seat]>,
+    pub(crate) idle: Idle,
+    injector: Injector<Task>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) outside_timers: Arc<Timers>,
+    outside_arena: Mutex<ArenaPointer>,
+    arenas: Mutex<Vec<ArenaPointer>>,
+    reactor: OnceLock<Arc<Reactor>>,
+    poller: Poller,
+    pub(crate) blocking: Arc<Pool>,
+    pub(crate) compute: Arc<Pool>,
+    pub(crate) config: Config,
+    coarse_millis: AtomicU32,
+    n_spawned_outside: AtomicU64,
+    n_ended_outside: AtomicU64,
+    /// No new tasks: what is spawned from now on is cancelled before its first poll.
+    is_closing: AtomicBool,
+    /// Workers go home.
+    is_stopping: AtomicBool,
+    /// Queue entries that came after the injector was closed.
+    stranded: Mutex<Vec<Task>>,
+    threads: Mutex<Threads>,
+    /// Everybody inside `block_on`.
+    guests: Mutex<Vec<Arc<MainWaker>>>,
+    /// Those without a seat, who want one.
+    standing: Mutex<Vec<Arc<MainWaker>>>,
+    closing_waker: Mutex<Option<std::task::Waker>>,
+    jump: Mutex<()>,
+    monitor: monitor::Monitor,
+    /// Where `!Send` tasks live: the first thread that spawned one.
+    pub(crate) local_thread: OnceLock<std::thread::ThreadId>,
+    n_local: AtomicUsize,
+}
+
+/// An arena of this runtime; alive until `Arena::close`.
+#[derive(Clone, Copy)]
+struct ArenaPointer(NonNull<Arena>);
+
+// SAFETY: an arena may be used from any thread as its own rules say.
+unsafe impl Send for ArenaPointer {}
+
+#[derive(Default)]
+struct Threads {
+    started: Vec<bool>,
+    handles: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config) -> Arc<Self> {
+        let n_seats = config.workers;
+        let clock = Arc::new(Clock::new(config.virtual_time));
+        let timers = || Arc::new(Timers::new(clock.clone()));
+        let seats: Box<[Seat]> = (0..n_seats).map(|index| Seat::new(index, timers())).collect();
+        let outside_arena = ArenaPointer(Arena::new());
+        let mut arenas: Vec<_> = seats.iter().map(|seat| ArenaPointer(seat.arena)).collect();
+        arenas.push(outside_arena);
+        let n_cores = num_cpus::get().max(1);
+        let shared = Arc::new(Self {
+            seats,
+            idle: Idle::new(n_seats),
+            injector: Injector::new(n_seats.next_power_of_two().min(8)),
+            outside_timers: timers(),
+            clock,
+            outside_arena: Mutex::new(outside_arena),
+            arenas: Mutex::new(arenas.clone()),
+            reactor: OnceLock::new(),
+            poller: Poller::new(),
+            blocking: Pool::new("blocking", config.blocking_threads, &config),
+            compute: Pool::new("compute", n_cores, &config),
+            coarse_millis: AtomicU32::new(0),
+            n_spawned_outside: AtomicU64::new(0),
+            n_ended_outside: AtomicU64::new(0),
+            is_closing: AtomicBool::new(false),
+            is_stopping: AtomicBool::new(false),
+            stranded: Mutex::new(Vec::new()),
+            threads: Mutex::new(Threads { started: vec![false; n_seats], handles: Vec::new() }),
+            guests: Mutex::new(Vec::new()),
+            standing: Mutex::new(Vec::new()),
+            closing_waker: Mutex::new(None),
+            jump: Mutex::new(()),
+            monitor: monitor::Monitor::new(),
+            local_thread: OnceLock::new(),
+            n_local: AtomicUsize::new(0),
+            config,
+        });
+        for arena in arenas {
+            // SAFETY: the arenas were just made, and `close` comes much later.
+            let arena = unsafe { arena.0.as_ref() };
+            // SAFETY: called once, before anybody else has the arena.
+            unsafe { arena.attach(shared.clone()) };
+        }
+        shared
+    }
+
+    pub(crate) fn is_current_thread(&self) -> bool {
+        self.config.current_thread
+    }
+
+    /// The handle that the arenas keep.
+    pub(crate) fn to_arc(&self) -> Arc<Self> {
+        // SAFETY: the arena is closed only after all threads have been joined, and then nobody asks.
+        unsafe { self.seats[0].arena.as_ref() }.runtime().clone()
+    }
+
+    pub(crate) fn grace(&self) -> Duration {
+        self.config.grace
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Relaxed)
+    }
+
+    fn is_stopping(&self) -> bool {
+        // ORDERING(stop): Acquire, what shutdown did before it stopped the workers.
+        self.is_stopping.load(Ordering::Acquire)
+    }
+
+    /// Tells the owner what nobody else would hear of.
+    pub(crate) fn report(&self, unhandled: Unhandled) {
+        match &self.config.on_unhandled {
+            Some(handler) => handler(&unhandled),
+            None => unhandled.print(),
+        }
+    }
+
+    /// The reactor, made on first use.
+    pub(crate) fn reactor(&self) -> io::Result<Arc<Reactor>> {
+        if let Some(reactor) = self.reactor.get() {
+            return Ok(reactor.clone());
+        }
+        let fresh = Arc::new(Reactor::new()?);
+        if self.is_stopping() {
+            fresh.close();
+        }
+        Ok(self.reactor.get_or_init(|| fresh).clone())
+    }
+
+    // ---- time ----
+
+    fn set_coarse(&self, now: Nanos) {
+        let millis = (now / 1_000_000) as u32;
+        if self.coarse_millis.load(Ordering::Relaxed) != millis {
+            self.coarse_millis.store(millis, Ordering::Relaxed);
+        }
+    }
+
+    /// Milliseconds since the runtime was built, as some worker saw them last.
+    pub(crate) fn coarse_millis(&self) -> u32 {
+        self.coarse_millis.load(Ordering::Relaxed)
+    }
+
+    /// The earliest deadline of all timers.
+    fn next_deadline(&self) -> Nanos {
+        let seats = self.seats.iter().map(|seat| seat.timers.next()).min().unwrap_or(NEVER);
+        seats.min(self.outside_timers.next())
+    }
+
+    /// Fires what is due, whoever it belongs to.
+    fn fire_all(&self, now: Nanos) -> bool {
+        let mut fired = self.outside_timers.fire(now);
+        for seat in &self.seats {
+            fired |= seat.timers.fire(now);
+        }
+        fired
+    }
+
+    /// With virtual time and nobody at work: moves the clock to the next deadline and fires it. The caller has
+    /// parked its seat but not gone to sleep. True if there is something to do now.
+    fn jump_if_idle(&self) -> bool {
+        if !self.clock.jumps() {
+            return false;
+        }
+        let _jump = lock_std(&self.jump);
+        if !self.idle.all() || self.has_work() || self.is_busy_blocking() {
+            return false;
+        }
+        // A guest whose future was woken is as good as up.
+        if lock_std(&self.guests).iter().any(|main| main.is_woken()) {
+            return false;
+        }
+        if let Some(reactor) = self.reactor.get() {
+            // What is on its way on a socket comes before the next deadline.
+            let mut events = self.poller.take_buffer();
+            let waited = reactor.wait(&mut events, Some(Duration::ZERO));
+            self.check_poller(waited);
+            let n_woken = reactor.dispatch(&mut events);
+            self.poller.give_buffer(events);
+            if n_woken > 0 {
+                return true;
+            }
+        }
+        match self.next_deadline() {
+            NEVER => false,
+            deadline => {
+                self.clock.advance_to(deadline);
+                self.fire_all(deadline)
+            }
+        }
+    }
+
+    /// Moves a stopped clock and fires what becomes due.
+    pub(crate) fn advance_to(&self, now: Nanos) {
+        self.clock.advance_to(now);
+        self.fire_all(now);
+    }
+
+    /// Has every sleeper look at its deadline again: the clock changed.
+    pub(crate) fn wake_all(&self) {
+        for seat in &self.seats {
+            if self.idle.claim_counted(seat.index) {
+                self.wake_claimed(seat.index);
+            }
+        }
+    }
+
+    /// A seat is idle now: whoever stands may have it.
+    fn offer_seat(&self) {
+        let main = lock_std(&self.standing).pop();
+        if let Some(main) = main {
+            main.nudge();
+        }
+    }
+
+    /// A blocking job has ended: shutdown may have waited for it, or, with virtual time, the clock.
+    pub(crate) fn blocking_ended(&self) {
+        if self.is_closing() {
+            self.wake_closer();
+        }
+        if self.clock.jumps() && !self.is_busy_blocking() {
+            self.idle.fence_after_push();
+            self.wake_one();
+        }
+    }
+
+    fn is_busy_blocking(&self) -> bool {
+        self.blocking.is_busy() || self.compute.is_busy()
+    }
+
+    // ---- local tasks ----
+
+    /// Whether this thread is the one for `!Send` tasks; the first to ask is.
+    pub(crate) fn holds_local_tasks_here(&self) -> bool {
+        let here = std::thread::current().id();
+        *self.local_thread.get_or_init(|| here) == here
+    }
+
+    pub(crate) fn count_local(&self) {
+        self.n_local.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether there are `!Send` tasks that this thread must not touch.
+    pub(crate) fn has_foreign_local_tasks(&self) -> bool {
+        self.n_local.load(Ordering::Relaxed) > 0
+            && self.local_thread.get().is_some_and(|thread| *thread != std::thread::current().id())
+    }
+
+    fn wake_closer(&self) {
+        let waker = lock_std(&self.closing_waker).clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    // ---- queues ----
+
+    /// Whether anybody could take a task from anywhere: the parker's look, step 3.
+    fn has_work(&self) -> bool {
+        !self.injector.is_empty() || self.seats.iter().any(Seat::has_stealable)
+    }
+
+    /// Queues a task from outside.
+    #[inline(never)]
+    pub(crate) fn inject(&self, task: Task) {
+        match self.injector.push(task, context::producer()) {
+            Ok(()) => {
+                self.idle.fence_after_push();
+                if self.idle.wants_wake() {
+                    self.wake_one();
+                }
+            }
+            // Too late: shutdown ends it.
+            Err(task) => lock_std(&self.stranded).push(task),
+        }
+    }
+
+    /// Another worker may help with what is queued here.
+    #[inline]
+    fn wake_for_local(&self) {
+        if self.idle.wants_wake() {
+            self.wake_one();
+        }
+    }
+
+    /// Wakes a sleeping seat, unless somebody searches already.
+    #[cold]
+    fn wake_one(&self) {
+        if let Some(seat) = self.idle.claim_for_wake(self.poller.seat()) {
+            self.wake_claimed(seat);
+        }
+    }
+
+    /// Wakes the sleeper of a seat whose bit the caller has claimed and counted as searching.
+    fn wake_claimed(&self, index: usize) {
+        let seat = &self.seats[index];
+        // SAFETY: the caller has claimed the bit, and the hand-over comes below.
+        if let Some(parker) = unsafe { seat.sleeper() } {
+            parker.hand_over(self.reactor.get().map(|reactor| &**reactor));
+        } else {
+            self.start_home(index);
+        }
+    }
+
+    /// Starts the thread of a seat that was claimed for it.
+    fn start_home(&self, index: usize) {
+        if self.is_current_thread() {
+            // Nobody is inside `block_on` to run it; the next one will look.
+            self.idle.cancel_wake(index);
+            return;
+        }
+        let mut threads = lock_std(&self.threads);
+        if self.is_stopping() || threads.started[index] {
+            self.idle.cancel_wake(index);
+            return;
+        }
+        let shared = self.to_arc();
+        let builder = self.config.thread(&format!("worker-{index}"));
+        match builder.spawn(move || home_thread(&shared, index)) {
+            Ok(handle) => {
+                threads.started[index] = true;
+                threads.handles.push(handle);
+            }
+            Err(error) => {
+                let n_running = threads.handles.len();
+                drop(threads);
+                self.idle.cancel_wake(index);
+                self.report(Unhandled::no_thread(error, n_running));
+            }
+        }
+    }
+
+    fn check_poller(&self, waited: io::Result<()>) {
+        if let Err(error) = waited {
+            self.report(Unhandled::poller(error));
+        }
+    }
+
+    // ---- arenas ----
+
+    /// Calls `visit` for every live task.
+    pub(crate) fn walk(&self, mut visit: impl FnMut(TaskRef)) {
+        let pinned: Vec<Pinned> = {
+            let arenas = lock_std(&self.arenas);
+            // SAFETY: the arenas in the list are not closed: `close_arenas` empties it first, under the lock.
+            arenas.iter().map(|arena| unsafe { Arena::pin(arena.0) }).collect()
+        };
+        for arena in pinned {
+            arena.walk(&mut visit);
+        }
+    }
+
+    pub(crate) fn n_spawned(&self) -> u64 {
+        let on_seats: u64 = self.seats.iter().map(Seat::n_spawned).sum();
+        on_seats + self.n_spawned_outside.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn n_ended(&self) -> u64 {
+        let on_seats: u64 = self.seats.iter().map(Seat::n_ended).sum();
+        on_seats + self.n_ended_outside.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn n_injected(&self) -> usize {
+        self.injector.len()
+    }
+
+    pub(crate) fn n_rescues(&self) -> u32 {
+        self.monitor.n_rescues()
+    }
+
+    pub(crate) fn n_polls(&self) -> u64 {
+        self.seats.iter().map(Seat::n_polls).sum()
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("n_seats", &self.seats.len()).finish_non_exhaustive()
+    }
+}
+
+impl parker::Interrupt for Reactor {
+    fn interrupt(&self) {
+        self.notify();
+    }
+}
+
+/// The life of a worker thread: its seat was claimed for it.
+fn home_thread(shared: &Arc<Shared>, index: usize) {
+    let seat = &shared.seats[index];
+    seat.home().bind();
+    shared.config.thread_started();
+    context::with(|cx| {
+        let _runtime = context::Restore::set(&cx.runtime, Arc::as_ptr(shared));
+        while !shared.is_stopping() {
+            let _seat = context::Restore::set(&cx.seat, ptr::from_ref(seat));
+            // SAFETY: the seat was claimed and handed to this thread.
+            let worker = unsafe { Worker::home(shared, seat) };
+            work(&worker);
+            // The seat is a guest's now, or the runtime stops; the flag is set before the last hand-over.
+            if !shared.is_stopping() {
+                seat.home().sleep_until_handed();
+            }
+        }
+    });
+    shared.config.thread_stopped();
+}
+
+/// Works until the runtime stops or the seat is gone.
+fn work(worker: &Worker<'_>) {
+    while worker.has_seat() && !worker.shared.is_stopping() {
+        loop {
+            match worker.turn() {
+                Turn::Ran => {}
+                Turn::Idle => break,
+                Turn::LostSeat => return,
+            }
+            if worker.shared.is_stopping() {
+                return;
+            }
+        }
+        worker.park(|| false);
+    }
+}
+
+// ---- what tasks and wakers call ----
+
+/// Whether this thread holds the seat with this arena.
+#[inline]
+pub(crate) fn holds_arena(arena: NonNull<Arena>) -> bool {
+    context::with(|cx| {
+        let seat = cx.seat.get();
+        // SAFETY: context invariant 2: it is null or a seat that this thread holds.
+        !seat.is_null() && unsafe { (*seat).arena } == arena
+    })
+}
+
+/// Gives `f` the seat this thread holds of a runtime.
+#[inline]
+fn with_seat_of<R>(shared: *const Shared, f: impl FnOnce(Option<&Seat>, bool) -> R) -> R {
+    context::with(|cx| {
+        let seat = cx.seat.get();
+        if seat.is_null() || !ptr::eq(cx.runtime.get(), shared) {
+            return f(None, false);
+        }
+        // SAFETY: context invariant 2: a seat that this thread holds.
+        f(Some(unsafe { &*seat }), !cx.task.get().is_null())
+    })
+}
+
+/// Queues a task that was just woken, or whose cancellation was asked for.
+#[inline]
+pub(crate) fn schedule(task: Task) {
+    let shared = Arc::as_ptr(task.header().runtime());
+    with_seat_of(shared, |seat, in_task| {
+        // SAFETY: the arena of a task that is not complete keeps its runtime alive.
+        let shared = unsafe { &*shared };
+        let Some(seat) = seat else { return shared.inject(task) };
+        let n_queued = if in_task {
+            // SAFETY: this thread holds the seat.
+            unsafe { seat.push_next(task) }
+        } else {
+            // SAFETY: this thread holds the seat.
+            unsafe { seat.push(task) }
+        };
+        if n_queued > 1 {
+            shared.wake_for_local();
+        }
+    });
+}
+
+/// Where a new task lives, and its id.
+pub(crate) fn alloc(shared: &Shared, class: u8) -> (NonNull<Header>, TaskId) {
+    let (block, id) = with_seat_of(shared, |seat, _| match seat {
+        Some(seat) => {
+            // SAFETY: this thread holds the seat, so it owns the local part of its arena.
+            let block = unsafe { seat.arena.as_ref().alloc(class) };
+            // SAFETY: this thread holds the seat.
+            unsafe { seat.count_spawn() };
+            // SAFETY: this thread holds the seat.
+            (block, unsafe { seat.next_id() })
+        }
+        None => {
+            let arena = lock_std(&shared.outside_arena);
+            shared.n_spawned_outside.fetch_add(1, Ordering::Relaxed);
+            // SAFETY: the lock stands for the ownership of the local part.
+            (unsafe { arena.0.as_ref().alloc(class) }, seat::next_id())
+        }
+    });
+    (block, TaskId::new(id))
+}
+
+/// Queues a task that was just spawned.
+#[inline]
+pub(crate) fn submit(shared: &Shared, task: Task) {
+    with_seat_of(shared, |seat, _| {
+        let Some(seat) = seat else { return shared.inject(task) };
+        shared.monitor.ensure_started(shared);
+        // SAFETY: this thread holds the seat.
+        if unsafe { seat.push(task) } > 1 {
+            shared.wake_for_local();
+        }
+    });
+}
+
+/// Counts the end of a task.
+#[inline]
+pub(crate) fn count_end(header: &Header) {
+    let shared: &Shared = header.runtime();
+    with_seat_of(shared, |seat, _| match seat {
+        // SAFETY: this thread holds the seat.
+        Some(seat) => unsafe { seat.count_end() },
+        None => drop(shared.n_ended_outside.fetch_add(1, Ordering::Relaxed)),
+    });
+    if header.is_local() {
+        shared.n_local.fetch_sub(1, Ordering::Relaxed);
+    }
+    if shared.is_closing() {
+        shared.wake_closer();
+    }
+}
+
+/// The timers that a future polled on this thread registers with.
+///
+/// # Panics
+///
+/// Outside a runtime.
+pub(crate) fn current_timers() -> Arc<Timers> {
+    context::with(|cx| {
+        // SAFETY: context invariant 2.
+        if let Some(seat) = unsafe { cx.seat.get().as_ref() } {
+            return seat.timers.clone();
+        }
+        // SAFETY: context invariant 1.
+        match unsafe { cx.runtime.get().as_ref() } {
+            Some(shared) => shared.outside_timers.clone(),
+            None => panic!("a timer was polled outside a runtime: {}", crate::NO_RUNTIME),
+        }
+    })
+}
+
+/// Arms a timer of this thread, and sees to it that somebody wakes for it.
+pub(crate) fn arm(timers: &Timers, deadline: Nanos, waker: std::task::Waker) -> crate::time::TimerKey {
+    let (key, is_earliest) = timers.set(deadline, waker);
+    if is_earliest {
+        context::with_runtime(|shared| {
+            let Some(shared) = shared else { return };
+            if std::ptr::eq(timers, &*shared.outside_timers) {
+                // Whoever sleeps may sleep too long: one of them looks again.
+                shared.idle.fence_after_push();
+                shared.wake_one();
+            }
+        });
+    }
+    key
+}

@@ -1,0 +1,150 @@
+//! The monitor: finds work that waits behind a poll that takes long.
+//!
+//! The wake rule lets a single queued task wait for the poll that queued it. If that poll blocks, the task
+//! would wait as long; so would timers of the seat, and the poller if nobody is in it. The monitor is a
+//! thread that looks at each seat every few milliseconds while anybody works, and sleeps when all are idle. A
+//! seat that is in the same poll as at the last look, and has work waiting, gets help: an idle worker is
+//! woken to steal, the task that would run next is moved to the injector, overdue timers are fired.
+//!
+//! The monitor is not started before there is something to watch, and an idle runtime does not wake it.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use super::Shared;
+use crate::shim::lock_std;
+
+/// Between two looks.
+const PERIOD: Duration = Duration::from_millis(5);
+
+/// Looks that find all seats idle before the monitor sleeps for good.
+const IDLE_LOOKS: u32 = 40;
+
+pub(super) struct Monitor {
+    is_started: AtomicBool,
+    /// Sleeping until somebody works again.
+    is_asleep: AtomicBool,
+    n_rescues: AtomicU32,
+    wake: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Monitor {
+    pub(super) fn new() -> Self {
+        Self {
+            is_started: AtomicBool::new(false),
+            is_asleep: AtomicBool::new(false),
+            n_rescues: AtomicU32::new(0),
+            wake: Mutex::new(false),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// How often it helped.
+    pub(super) fn n_rescues(&self) -> u32 {
+        self.n_rescues.load(Ordering::Relaxed)
+    }
+
+    /// A task was queued on a seat: from now on there is something to watch.
+    #[inline]
+    pub(super) fn ensure_started(&self, shared: &Shared) {
+        if !self.is_started.load(Ordering::Relaxed) {
+            self.start(shared);
+        }
+    }
+
+    /// A seat was left from idleness.
+    pub(super) fn attend(&self) {
+        // ORDERING(monitor): SeqCst, between the claim of the idle bit and this look; mirrors `sleep`.
+        fence(Ordering::SeqCst);
+        if self.is_asleep.load(Ordering::Relaxed) {
+            self.rouse();
+        }
+    }
+
+    #[cold]
+    fn start(&self, shared: &Shared) {
+        if shared.is_current_thread() || self.is_started.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let runtime = shared.to_arc();
+        let builder = shared.config.thread("monitor");
+        match builder.spawn(move || watch(&runtime)) {
+            Ok(handle) => lock_std(&shared.threads).handles.push(handle),
+            Err(error) => shared.report(crate::unhandled::Unhandled::no_thread(error, 0)),
+        }
+    }
+
+    #[cold]
+    pub(super) fn rouse(&self) {
+        *lock_std(&self.wake) = true;
+        self.changed.notify_one();
+    }
+
+    /// Sleeps a period, or until roused if there is nothing to watch.
+    fn sleep(&self, for_good: bool, is_idle: impl Fn() -> bool) {
+        let mut wake = lock_std(&self.wake);
+        if for_good {
+            self.is_asleep.store(true, Ordering::Relaxed);
+            // ORDERING(monitor): SeqCst, between the store and the look; mirrors `attend`.
+            fence(Ordering::SeqCst);
+            while !*wake && is_idle() {
+                wake = match self.changed.wait(wake) {
+                    Ok(wake) => wake,
+                    Err(poisoned) => poisoned.into_inner(),
+                };
+            }
+            self.is_asleep.store(false, Ordering::Relaxed);
+        } else if !*wake {
+            wake = match self.changed.wait_timeout(wake, PERIOD) {
+                Ok((wake, _)) => wake,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        *wake = false;
+    }
+}
+
+/// The life of the monitor.
+fn watch(shared: &Arc<Shared>) {
+    let mut seen = vec![0; shared.seats.len()];
+    let mut n_idle_looks = 0;
+    while !shared.is_stopping() {
+        shared.monitor.sleep(n_idle_looks > IDLE_LOOKS, || shared.idle.all());
+        if shared.idle.all() {
+            n_idle_looks += 1;
+            continue;
+        }
+        n_idle_looks = 0;
+        look(shared, &mut seen);
+    }
+}
+
+/// One look at all seats.
+fn look(shared: &Shared, seen: &mut [u64]) {
+    let now = shared.clock.now();
+    shared.set_coarse(now);
+    let mut needs_help = false;
+    for (seat, seen) in shared.seats.iter().zip(seen) {
+        let n_polls = seat.n_polls();
+        let is_stuck = *seen == n_polls && !shared.idle.is_idle(seat.index);
+        *seen = n_polls;
+        if !is_stuck {
+            continue;
+        }
+        if let Some(task) = seat.take_slot() {
+            shared.inject(task);
+            needs_help = true;
+        }
+        needs_help |= seat.has_stealable();
+        if !shared.clock.is_paused() {
+            needs_help |= seat.timers.fire(now);
+        }
+    }
+    let is_unattended = shared.reactor.get().is_some() && !shared.poller.is_taken();
+    if needs_help || !shared.injector.is_empty() || (is_unattended && shared.poller.is_due(now)) {
+        shared.monitor.n_rescues.fetch_add(u32::from(needs_help), Ordering::Relaxed);
+        shared.wake_one();
+    }
+}

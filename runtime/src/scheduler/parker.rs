@@ -1,0 +1,154 @@
+//! Putting a thread to sleep, on its own or inside the poller, and waking it with one token.
+//!
+//! One word per sleeper. Waking swaps in the token, and what was there says how to wake: not at all (`AWAKE`),
+//! the thread (`PARKED`), or the poller it waits in (`POLLING`). So a wake-up of somebody who is awake costs
+//! one swap, and one of a sleeper costs the swap and one system call.
+//!
+//! A token alone says "look around". Whoever claimed the idle bit of the sleeper's seat *hands over*: token
+//! first, then the `handed` flag as the last touch, so that a sleeper that has seen the flag may go away with
+//! its parker, and knows that the seat was claimed for it.
+//!
+//! # Memory ordering
+//!
+//! `handed`: Release by the one who hands over, Acquire by the sleeper: the parker may be dropped afterwards.
+//! `token`: the swap of `unpark` releases what the waker wrote, and taking the token acquires it.
+
+use std::io;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::shim::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::shim::thread;
+
+const AWAKE: u32 = 0;
+const PARKED: u32 = 1;
+const POLLING: u32 = 2;
+const TOKEN: u32 = 3;
+
+/// What `unpark` needs of the poller.
+pub(crate) trait Interrupt {
+    fn interrupt(&self);
+}
+
+pub(crate) struct Parker {
+    state: AtomicU32,
+    handed: AtomicBool,
+    thread: OnceLock<thread::Thread>,
+}
+
+impl Parker {
+    /// A parker whose thread is not known yet; see [`bind`](Self::bind).
+    pub(crate) fn new() -> Self {
+        Self { state: AtomicU32::new(AWAKE), handed: AtomicBool::new(false), thread: OnceLock::new() }
+    }
+
+    /// Makes this thread the one that sleeps here.
+    pub(crate) fn bind(&self) {
+        let _ = self.thread.set(thread::current());
+    }
+
+    /// Whether a thread sleeps here, ever.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.thread.get().is_some()
+    }
+
+    /// Takes the token if it is there.
+    pub(crate) fn take_token(&self) -> bool {
+        // ORDERING(token): Acquire, for what the waker wrote.
+        self.state.swap(AWAKE, Ordering::Acquire) == TOKEN
+    }
+
+    /// Sleeps until there is a token, or until the time is up. True: the token was taken.
+    pub(crate) fn park(&self, timeout: Option<Duration>) -> bool {
+        // ORDERING(token): Acquire on failure: there is a token already.
+        let began = self.state.compare_exchange(
+            AWAKE,
+            PARKED,
+            Ordering::Relaxed,
+            Ordering::Acquire,
+        );
+        if began.is_ok() {
+            match timeout {
+                // A stray wake-up of the thread is no token: sleep on.
+                None => loop {
+                    thread::park();
+                    // ORDERING(token): Acquire, for what the waker wrote.
+                    if self.state.load(Ordering::Acquire) == TOKEN {
+                        break;
+                    }
+                },
+                Some(limit) => park_timeout(limit),
+            }
+        }
+        self.take_token()
+    }
+
+    /// Sleeps inside `wait`, which waits in the poller, until there is a token or `wait` returns.
+    /// True: the token was taken.
+    pub(crate) fn park_polling(
+        &self,
+        wait: impl FnOnce() -> io::Result<()>,
+    ) -> (bool, io::Result<()>) {
+        // ORDERING(token): Acquire on failure: there is a token already.
+        let began = self.state.compare_exchange(
+            AWAKE,
+            POLLING,
+            Ordering::Relaxed,
+            Ordering::Acquire,
+        );
+        let waited = if began.is_ok() { wait() } else { Ok(()) };
+        (self.take_token(), waited)
+    }
+
+    /// Wakes the sleeper, whose seat the caller has claimed for it. The parker may be gone afterwards.
+    pub(crate) fn hand_over(&self, poller: Option<&impl Interrupt>) {
+        self.unpark(poller);
+        // ORDERING(handed): Release, our use of the parker comes before its owner goes on.
+        self.handed.store(true, Ordering::Release);
+    }
+
+    /// Waits for a hand-over that is under way, and takes its token too.
+    pub(crate) fn wait_handed(&self) {
+        // ORDERING(handed): Acquire, for the other's use of this parker.
+        while !self.handed.swap(false, Ordering::Acquire) {
+            thread::yield_now();
+        }
+        self.take_token();
+    }
+
+    /// Sleeps until the seat is handed over.
+    pub(crate) fn sleep_until_handed(&self) {
+        self.park(None);
+        self.wait_handed();
+    }
+
+    /// Leaves a token and wakes the sleeper, if it sleeps.
+    pub(crate) fn unpark(&self, poller: Option<&impl Interrupt>) {
+        // ORDERING(token): Release, for whoever takes the token.
+        match self.state.swap(TOKEN, Ordering::AcqRel) {
+            PARKED => {
+                if let Some(thread) = self.thread.get() {
+                    thread.unpark();
+                }
+            }
+            POLLING => {
+                if let Some(poller) = poller {
+                    poller.interrupt();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// May return early; the caller looks at the word.
+#[cfg(not(loom))]
+fn park_timeout(limit: Duration) {
+    thread::park_timeout(limit);
+}
+
+/// loom has no time: a time-out may strike at any moment, so also now.
+#[cfg(loom)]
+fn park_timeout(_limit: Duration) {
+    thread::yield_now();
+}

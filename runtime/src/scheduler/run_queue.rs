@@ -1,0 +1,63 @@
+//! A worker's run queue: first in first out for its owner, half of it at a time for thieves.
+//!
+//! The seam behind which `crossbeam_deque` stands, so that another queue could take its place. What the
+//! scheduler relies on: a task that was pushed is popped or stolen exactly once; a thief takes at most half;
+//! `is_empty` of a thief may be out of date, but not past the fences of the idle protocol.
+
+use crossbeam_deque::{Steal, Stealer, Worker};
+
+use crate::task::Task;
+
+/// Tasks a thief takes at most at once.
+const STEAL_LIMIT: usize = 128;
+
+/// The owner's end.
+pub(crate) struct RunQueue {
+    worker: Worker<Task>,
+}
+
+impl RunQueue {
+    pub(crate) fn new() -> (Self, Thief) {
+        let worker = Worker::new_fifo();
+        let stealer = worker.stealer();
+        (Self { worker }, Thief { stealer })
+    }
+
+    #[inline]
+    pub(crate) fn push(&self, task: Task) {
+        self.worker.push(task);
+    }
+
+    #[inline]
+    pub(crate) fn pop(&self) -> Option<Task> {
+        self.worker.pop()
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.worker.len()
+    }
+}
+
+/// The thieves' end.
+pub(crate) struct Thief {
+    stealer: Stealer<Task>,
+}
+
+impl Thief {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stealer.is_empty()
+    }
+
+    /// Moves up to half of the queue to `into` and gives one task of it to run.
+    pub(crate) fn steal_half(&self, into: &RunQueue) -> Option<Task> {
+        loop {
+            match self.stealer.steal_batch_with_limit_and_pop(&into.worker, STEAL_LIMIT) {
+                Steal::Success(task) => return Some(task),
+                Steal::Empty => return None,
+                Steal::Retry => std::hint::spin_loop(),
+            }
+        }
+    }
+}

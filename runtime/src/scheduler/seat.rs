@@ -1,0 +1,356 @@
+//! A seat: what one thread needs to work, and what the others may touch of it.
+//!
+//! A runtime has as many seats as workers. A thread that holds a seat runs tasks: a worker thread, the *home*
+//! of the seat, or a guest that is inside `block_on` and took the seat while it was idle. So never do more
+//! threads run tasks than there are workers, and what a guest spawns is local.
+//!
+//! # Invariants
+//!
+//! 1. A seat is held by one thread: the one that claimed its idle bit, or for which the bit was claimed,
+//!    until it sets the bit again. Only the holder touches the fields under "the holder's".
+//! 2. Whoever clears the bit of a seat to wake its sleeper hands over once, through the parker behind `sleeper`.
+//!    A sleeper that finds its bit gone waits for that before it goes on, so the parker is there meanwhile.
+//! 3. `watched` is written by the home thread while it holds the seat: it will come back without being woken,
+//!    because of a deadline or the poller. A guest that claims a watched seat sends the home thread away first.
+//! 4. `slot` holds a queue entry or null. The holder fills it only when it is empty or by a swap; anybody may
+//!    take by a swap.
+//!
+//! # Memory ordering
+//!
+//! `slot`: filling releases the task, taking acquires it. `sleeper`: written before the bit is set, read after
+//! it was claimed, ordered by the bit. `watched`: Release by the home thread that goes away, Acquire by the guest
+//! that waits for it.
+
+use std::cell::{Cell, RefCell};
+use std::ptr;
+use std::sync::Arc;
+
+use crossbeam_utils::CachePadded;
+
+use super::parker::Parker;
+use super::run_queue::{RunQueue, Thief};
+use crate::platform::{Nanos, Random};
+use crate::reactor::Events;
+use crate::shim::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::task::{Arena, Header, Task};
+use crate::time::Timers;
+
+/// Polls between two looks at injector, timers and poller; fewer when polls are long.
+pub(super) const MAX_INTERVAL: u32 = 61;
+
+/// Runs from the slot in a row, before the queue gets its turn.
+const MAX_SLOT_RUNS: u32 = 3;
+
+/// Ids taken from the process-wide counter at once.
+const ID_BLOCK: u64 = 1024;
+
+static NEXT_ID: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+
+/// One id, for a thread without a seat.
+pub(super) fn next_id() -> u64 {
+    NEXT_ID.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
+pub(crate) struct Seat {
+    pub(super) index: usize,
+    pub(super) arena: ptr::NonNull<Arena>,
+    pub(super) timers: Arc<Timers>,
+    shared: CachePadded<SharedPart>,
+    holder: CachePadded<HolderPart>,
+}
+
+/// What other threads touch.
+struct SharedPart {
+    slot: AtomicPtr<Header>,
+    thief: Thief,
+    sleeper: AtomicPtr<Parker>,
+    watched: AtomicBool,
+    leave: AtomicBool,
+    /// Guests that hold the seat or are about to try to.
+    n_guests: AtomicUsize,
+    home: Parker,
+    /// Polls begun: the monitor sees a stuck worker by it.
+    n_polls: AtomicU64,
+    n_spawned: AtomicU64,
+    n_ended: AtomicU64,
+}
+
+/// The holder's (Invariant 1).
+pub(super) struct HolderPart {
+    queue: RunQueue,
+    pub(super) random: Random,
+    pub(super) until_maintenance: Cell<u32>,
+    pub(super) interval: Cell<u32>,
+    pub(super) maintained_at: Cell<Nanos>,
+    pub(super) events: RefCell<Events>,
+    n_slot_runs: Cell<u32>,
+    /// The next id of the block, and its end.
+    ids: Cell<(u64, u64)>,
+}
+
+// SAFETY: the holder's part by Invariant 1, the rest is atomic or locks.
+unsafe impl Sync for Seat {}
+// SAFETY: as above; a seat goes from holder to holder.
+unsafe impl Send for Seat {}
+
+impl Seat {
+    pub(super) fn new(index: usize, timers: Arc<Timers>) -> Self {
+        let (queue, thief) = RunQueue::new();
+        Self {
+            index,
+            arena: Arena::new(),
+            timers,
+            shared: CachePadded::new(SharedPart {
+                slot: AtomicPtr::new(ptr::null_mut()),
+                thief,
+                sleeper: AtomicPtr::new(ptr::null_mut()),
+                watched: AtomicBool::new(false),
+                leave: AtomicBool::new(false),
+                n_guests: AtomicUsize::new(0),
+                home: Parker::new(),
+                n_polls: AtomicU64::new(0),
+                n_spawned: AtomicU64::new(0),
+                n_ended: AtomicU64::new(0),
+            }),
+            holder: CachePadded::new(HolderPart {
+                queue,
+                random: Random::new(index as u64 + 1),
+                until_maintenance: Cell::new(MAX_INTERVAL),
+                interval: Cell::new(MAX_INTERVAL),
+                maintained_at: Cell::new(0),
+                events: RefCell::new(Events::new()),
+                n_slot_runs: Cell::new(0),
+                ids: Cell::new((0, 0)),
+            }),
+        }
+    }
+
+    /// The holder's part.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the seat (Invariant 1).
+    #[inline]
+    pub(super) unsafe fn holder(&self) -> &HolderPart {
+        &self.holder
+    }
+
+    pub(super) fn home(&self) -> &Parker {
+        &self.shared.home
+    }
+
+    pub(super) fn thief(&self) -> &Thief {
+        &self.shared.thief
+    }
+
+    pub(super) fn has_stealable(&self) -> bool {
+        !self.shared.thief.is_empty()
+    }
+
+    /// Takes the task that would run next: its holder is stuck, or gone.
+    pub(super) fn take_slot(&self) -> Option<Task> {
+        if self.shared.slot.load(Ordering::Relaxed).is_null() {
+            return None;
+        }
+        // ORDERING(slot): Acquire, for the task that was put there.
+        let raw = self.shared.slot.swap(ptr::null_mut(), Ordering::Acquire);
+        // SAFETY: Invariant 4: a queue entry went in by `into_raw`; the swap gave it to us alone.
+        unsafe { Task::from_raw(raw) }
+    }
+
+    // ---- sleeping and waking ----
+
+    /// Says who sleeps on the seat from now on; the holder calls it before it sets the bit.
+    pub(super) fn set_sleeper(&self, parker: &Parker) {
+        self.shared.sleeper.store(ptr::from_ref(parker).cast_mut(), Ordering::Relaxed);
+    }
+
+    /// The home thread sleeps on the seat from now on, if it was ever started.
+    pub(super) fn set_sleeper_home(&self) {
+        let home = if self.home().is_bound() { &raw const self.shared.home } else { ptr::null() };
+        self.shared.sleeper.store(home.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// Who sleeps on the seat; null if no thread was ever started for it.
+    ///
+    /// # Safety
+    ///
+    /// The caller has claimed the bit and has not handed over yet (Invariant 2).
+    pub(super) unsafe fn sleeper(&self) -> Option<&Parker> {
+        // SAFETY: Invariant 2.
+        unsafe { self.shared.sleeper.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// A guest tries to take the seat; raised before the claim, so that shutdown, which claims first and looks
+    /// second, cannot miss it. False if there is one already, asleep perhaps: then the bit is not for taking.
+    pub(super) fn guest_comes(&self) -> bool {
+        // ORDERING(guests): AcqRel, before the claim of the bit; mirrors `has_guest`.
+        self.shared.n_guests.fetch_add(1, Ordering::AcqRel) == 0
+    }
+
+    pub(super) fn guest_goes(&self) {
+        // ORDERING(guests): Release, the guest's use of the seat.
+        self.shared.n_guests.fetch_sub(1, Ordering::Release);
+    }
+
+    pub(super) fn has_guest(&self) -> bool {
+        // ORDERING(guests): Acquire, for the guest's use of the seat.
+        self.shared.n_guests.load(Ordering::Acquire) > 0
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        // ORDERING(watched): Acquire, for the home thread's going away.
+        self.shared.watched.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_watched(&self, watched: bool) {
+        // ORDERING(watched): Release, the home thread touches the seat no more.
+        self.shared.watched.store(watched, Ordering::Release);
+    }
+
+    /// Asks the home thread of a watched seat to go away; the caller holds the seat.
+    pub(super) fn send_home_away(&self) {
+        self.shared.leave.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn was_sent_away(&self) -> bool {
+        self.shared.leave.swap(false, Ordering::Relaxed)
+    }
+
+    // ---- numbers ----
+
+    pub(super) fn n_polls(&self) -> u64 {
+        self.shared.n_polls.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn n_spawned(&self) -> u64 {
+        self.shared.n_spawned.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn n_ended(&self) -> u64 {
+        self.shared.n_ended.load(Ordering::Relaxed)
+    }
+}
+
+/// Adds one to a counter that only the holder writes.
+#[inline]
+fn count(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+}
+
+/// What only the holder may call. All of it is `unsafe` for the same reason: Invariant 1.
+impl Seat {
+    /// # Safety
+    ///
+    /// The calling thread holds the seat.
+    #[inline]
+    pub(super) unsafe fn count_poll(&self) {
+        count(&self.shared.n_polls);
+    }
+
+    /// # Safety
+    ///
+    /// The calling thread holds the seat.
+    #[inline]
+    pub(super) unsafe fn count_spawn(&self) {
+        count(&self.shared.n_spawned);
+    }
+
+    /// # Safety
+    ///
+    /// The calling thread holds the seat.
+    #[inline]
+    pub(super) unsafe fn count_end(&self) {
+        count(&self.shared.n_ended);
+    }
+
+    /// A new id, from the holder's block.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the seat.
+    #[inline]
+    pub(super) unsafe fn next_id(&self) -> u64 {
+        let (id, end) = self.holder.ids.get();
+        if id == end {
+            let block = NEXT_ID.fetch_add(ID_BLOCK, std::sync::atomic::Ordering::Relaxed);
+            self.holder.ids.set((block + 1, block + ID_BLOCK));
+            return block;
+        }
+        self.holder.ids.set((id + 1, end));
+        id
+    }
+
+    /// Queues a task at the back; returns how many are queued now.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the seat.
+    #[inline]
+    pub(super) unsafe fn push(&self, task: Task) -> usize {
+        self.holder.queue.push(task);
+        self.holder.queue.len()
+    }
+
+    /// Puts a task where it runs next, and moves the one that was there to the back of the queue; returns how
+    /// many are queued now.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the seat.
+    #[inline]
+    pub(super) unsafe fn push_next(&self, task: Task) -> usize {
+        let slot = &self.shared.slot;
+        if slot.load(Ordering::Relaxed).is_null() {
+            // Nobody else fills it, so it stays empty until here.
+            // ORDERING(slot): Release, the task for whoever takes it.
+            slot.store(task.into_raw(), Ordering::Release);
+            return 0;
+        }
+        // ORDERING(slot): Release, the task for whoever takes it; Acquire, the one that was there.
+        let before = slot.swap(task.into_raw(), Ordering::AcqRel);
+        // SAFETY: Invariant 4: a queue entry went in by `into_raw`; the swap gave it to us alone.
+        match unsafe { Task::from_raw(before) } {
+            // SAFETY: by the caller's promise.
+            Some(displaced) => unsafe { self.push(displaced) },
+            None => 0,
+        }
+    }
+
+    /// The next task of the seat itself.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the seat.
+    #[inline]
+    pub(super) unsafe fn pop(&self) -> Option<Task> {
+        let n_slot_runs = self.holder.n_slot_runs.get();
+        if n_slot_runs < MAX_SLOT_RUNS {
+            if let Some(task) = self.take_slot() {
+                self.holder.n_slot_runs.set(n_slot_runs + 1);
+                return Some(task);
+            }
+        }
+        self.holder.n_slot_runs.set(0);
+        self.holder.queue.pop().or_else(|| self.take_slot())
+    }
+
+    /// How many tasks are queued, the slot not counted.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the seat.
+    #[inline]
+    pub(super) unsafe fn n_queued(&self) -> usize {
+        self.holder.queue.len()
+    }
+
+    /// Takes half of another seat's queue and gives one task of it to run.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds this seat.
+    pub(super) unsafe fn steal_from(&self, victim: &Seat) -> Option<Task> {
+        victim.thief().steal_half(&self.holder.queue)
+    }
+}

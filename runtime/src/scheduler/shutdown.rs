@@ -1,0 +1,227 @@
+//! Ending a runtime: cancel, wait for cleanup within the grace, stop, drop what is left, report.
+//!
+//! 1. Closing: what is spawned from now on is cancelled before its first poll.
+//! 2. Every live task is cancelled; they run, with their cleanup, until none is left or the grace is over. The
+//!    thread that shuts down helps as a guest, so a current-thread runtime ends the same way.
+//! 3. Stopping: workers and monitor go home and are joined, unless one is stuck in a task that blocks: then it
+//!    is left behind and reported.
+//! 4. What is left is dropped here. A queue entry may still be on its way from a waker on another thread: the
+//!    injector is closed, so it ends up among the stranded, and the loop waits for it.
+//! 5. Blocking threads get what remains of the grace, I/O waiters an error, arenas are closed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::guest::block_on;
+use super::{Shared, lock_std};
+use crate::context;
+use crate::task::{Arena, Header, Task, TaskInfo, TaskRef, abort, harness};
+use crate::Cancelled;
+
+/// What a shutdown left behind.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Tasks that did not end within the grace. Their futures were dropped, unless a task was stuck in a poll.
+    pub unfinished: Vec<TaskInfo>,
+    /// Blocking jobs that were still running when the grace was over; their threads were left behind.
+    pub stuck_blocking: usize,
+    /// Worker threads that were stuck in a poll when the grace was over; they were left behind.
+    pub stuck_workers: usize,
+}
+
+impl ShutdownReport {
+    /// Whether everything ended.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.unfinished.is_empty() && self.stuck_blocking == 0 && self.stuck_workers == 0
+    }
+}
+
+impl std::fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.is_clean() {
+            return f.write_str("everything ended");
+        }
+        write!(
+            f,
+            "{} task(s), {} blocking job(s) and {} worker(s) did not end within the grace",
+            self.unfinished.len(),
+            self.stuck_blocking,
+            self.stuck_workers
+        )?;
+        for task in &self.unfinished {
+            write!(f, "\n  task {} spawned at {}", task.label(), task.spawned_at)?;
+        }
+        Ok(())
+    }
+}
+
+/// A little time for threads to go home, whatever the grace.
+const LEAST_WAIT: Duration = Duration::from_millis(100);
+
+/// Shuts a runtime down. Called once, by whoever owns it.
+pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport {
+    let began = Instant::now();
+    let deadline = began.checked_add(grace).unwrap_or(began + Duration::from_secs(86_400 * 365));
+    shared.is_closing.store(true, Ordering::Relaxed);
+    let may_touch_local = !shared.has_foreign_local_tasks();
+    if may_touch_local {
+        end_gracefully(shared, grace);
+    }
+    let mut report = ShutdownReport::default();
+    shared.walk(|task| {
+        let info = task.header().info();
+        if !task.header().state.load().is_complete() {
+            report.unfinished.push(info);
+        }
+    });
+    // ORDERING(stop): Release, all of the above for the workers.
+    shared.is_stopping.store(true, Ordering::Release);
+    shared.injector.close();
+    shared.blocking.close();
+    shared.compute.close();
+    let latest = deadline.max(Instant::now() + LEAST_WAIT);
+    report.stuck_workers = send_home(shared, latest);
+    if report.stuck_workers == 0 && may_touch_local {
+        drop_the_rest(shared, latest);
+    }
+    report.stuck_blocking = shared.blocking.join(latest) + shared.compute.join(latest);
+    if let Some(reactor) = shared.reactor.get() {
+        reactor.close();
+    }
+    if report.stuck_workers == 0 {
+        close_arenas(shared);
+    }
+    report
+}
+
+/// Cancels every task and runs them until none is left or the grace is over.
+fn end_gracefully(shared: &Arc<Shared>, grace: Duration) {
+    let mut sleep = None;
+    let ended = std::future::poll_fn(|cx| {
+        *lock_std(&shared.closing_waker) = Some(cx.waker().clone());
+        if shared.n_spawned() == shared.n_ended() && !shared.is_busy_blocking() && n_live(shared) == 0 {
+            return Poll::Ready(());
+        }
+        let sleep = sleep.get_or_insert_with(|| {
+            cancel_all(shared);
+            crate::time::sleep(grace)
+        });
+        std::pin::Pin::new(sleep).poll(cx)
+    });
+    block_on(shared, ended);
+    *lock_std(&shared.closing_waker) = None::<Waker>;
+}
+
+fn n_live(shared: &Shared) -> usize {
+    let mut n_live = 0;
+    shared.walk(|task| n_live += usize::from(!task.header().state.load().is_complete()));
+    n_live
+}
+
+fn cancel_all(shared: &Shared) {
+    shared.walk(|task| {
+        let header: &Header = task.header();
+        harness::cancel(header, || Cancelled::by_shutdown(header.location()));
+    });
+}
+
+/// Has all threads go home and joins those that do in time; returns how many did not.
+fn send_home(shared: &Arc<Shared>, latest: Instant) -> usize {
+    let reactor = shared.reactor.get().map(|reactor| &**reactor);
+    for seat in &shared.seats {
+        seat.home().hand_over(reactor);
+        // A guest that sleeps on the seat gets up and leaves it.
+        if seat.has_guest() && shared.idle.claim_counted(seat.index) {
+            shared.wake_claimed(seat.index);
+        }
+    }
+    shared.monitor.rouse();
+    for main in std::mem::take(&mut *lock_std(&shared.standing)) {
+        main.nudge();
+    }
+    let handles = std::mem::take(&mut lock_std(&shared.threads).handles);
+    let mut n_stuck = 0;
+    for handle in handles {
+        if handle.thread().id() == std::thread::current().id() {
+            continue;
+        }
+        while !handle.is_finished() && Instant::now() < latest {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        if handle.is_finished() {
+            let _ = handle.join();
+        } else {
+            n_stuck += 1;
+        }
+    }
+    n_stuck
+}
+
+/// Drops what is in the queues and whatever else is not complete.
+fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) {
+    context::with(|cx| {
+        let _runtime = context::Restore::set(&cx.runtime, Arc::as_ptr(shared));
+        let _seat = context::Restore::set(&cx.seat, std::ptr::null());
+        let mut seats = Vec::new();
+        let mut left: Vec<_> = shared.seats.iter().collect();
+        loop {
+            // The home threads are gone, whatever the bits say; guests leave their seats when they see that
+            // the runtime stops.
+            left.retain(|seat| {
+                let is_ours = shared.idle.claim(seat.index) || !seat.has_guest();
+                if is_ours {
+                    seats.push(*seat);
+                }
+                !is_ours
+            });
+            let mut queued = std::mem::take(&mut *lock_std(&shared.stranded));
+            shared.injector.pop_batch(0, usize::MAX, |task| queued.push(task));
+            for seat in &seats {
+                // SAFETY: this thread has claimed the seat, and nobody is left to hand it to.
+                queued.extend(std::iter::from_fn(|| unsafe { seat.pop() }));
+            }
+            let had_any = !queued.is_empty();
+            queued.into_iter().for_each(abort);
+            if !had_any && !end_sleeping(shared) {
+                return;
+            }
+            if Instant::now() > latest + LEAST_WAIT {
+                // Somebody is inside `block_on` on another thread and in the middle of a task.
+                return;
+            }
+        }
+    });
+}
+
+/// Ends the tasks that no queue holds; true if there were any that are not complete.
+fn end_sleeping(shared: &Shared) -> bool {
+    let mut found = false;
+    shared.walk(|task: TaskRef| {
+        if task.header().state.load().is_complete() {
+            return;
+        }
+        found = true;
+        if task.header().state.wake() == crate::task::state::Wake::Submit {
+            // SAFETY: the task became scheduled by this call.
+            abort(unsafe { Task::new(task.as_ptr()) });
+        }
+    });
+    if found {
+        std::thread::yield_now();
+    }
+    found
+}
+
+/// Lets the memory of tasks go, as soon as the last handle to one does.
+fn close_arenas(shared: &Shared) {
+    let arenas = std::mem::take(&mut *lock_std(&shared.arenas));
+    for arena in arenas {
+        // SAFETY: called once per arena; all threads that held a seat are gone, and the injector's arena is
+        // not used any more, since spawning finds the list of arenas empty.
+        unsafe { Arena::close(arena.0) };
+    }
+}

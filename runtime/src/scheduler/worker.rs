@@ -1,0 +1,328 @@
+//! The loop of whoever holds a seat: next task, run it, look around now and then, sleep.
+//!
+//! Worker threads and guests of `block_on` share it. Order of the sources: the slot (three times in a row at
+//! most), the own queue, the injector, timers that are due, the others' queues. Every ~61 polls or 200 µs,
+//! whichever is sooner, injector, timers and poller get their turn before the own queue (`maintain`).
+//!
+//! Sleeping: a worker that found nothing goes through the parker's steps of the idle protocol and then sleeps
+//! until its own next deadline, in the poller if nobody else is there, else on its own word. On waking with
+//! events it hands the poller over before it runs what they woke.
+//!
+//! # Invariants
+//!
+//! 1. A `Worker` is made by the thread that holds `seat`, which stays its holder until `lost_seat` says
+//!    otherwise: a task may give the seat away (`block_in_place`).
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::parker::Parker;
+use super::seat::{MAX_INTERVAL, Seat};
+use super::Shared;
+use crate::context;
+use crate::platform::NEVER;
+use crate::task::{Ran, Task, run};
+
+/// A look around comes at the latest after so much time in polls.
+const MAINTENANCE_NANOS: u64 = 200_000;
+
+/// Tasks taken from the injector at once.
+const INJECT_BATCH: usize = 64;
+
+/// What one turn of the loop did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub(super) enum Turn {
+    /// Ran a task.
+    Ran,
+    /// Found nothing to run.
+    Idle,
+    /// Ran a task that gave the seat away.
+    LostSeat,
+}
+
+pub(super) struct Worker<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) seat: &'a Seat,
+    parker: &'a Parker,
+    is_searching: Cell<bool>,
+    is_home: bool,
+}
+
+impl<'a> Worker<'a> {
+    /// The worker of a home thread, whose seat was claimed for it: it begins by searching.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the seat (Invariant 1).
+    pub(super) unsafe fn home(shared: &'a Arc<Shared>, seat: &'a Seat) -> Self {
+        Self { shared, seat, parker: seat.home(), is_searching: Cell::new(true), is_home: true }
+    }
+
+    /// The worker of a guest.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the seat (Invariant 1).
+    pub(super) unsafe fn guest(shared: &'a Arc<Shared>, seat: &'a Seat, parker: &'a Parker) -> Self {
+        Self { shared, seat, parker, is_searching: Cell::new(false), is_home: false }
+    }
+
+    fn holder(&self) -> &super::seat::HolderPart {
+        // SAFETY: Invariant 1.
+        unsafe { self.seat.holder() }
+    }
+
+    /// Runs one task, if there is one.
+    pub(super) fn turn(&self) -> Turn {
+        let Some(task) = self.next_task() else { return Turn::Idle };
+        if self.is_searching.get() {
+            self.stop_searching_with_work();
+        }
+        // SAFETY: Invariant 1.
+        unsafe { self.seat.count_poll() };
+        let ran = run(task);
+        if context::with(|cx| cx.seat.get().is_null()) {
+            if let Ran::Again(task) = ran {
+                self.shared.inject(task);
+            }
+            return Turn::LostSeat;
+        }
+        if let Ran::Again(task) = ran {
+            self.push_back(task);
+        }
+        Turn::Ran
+    }
+
+    #[inline]
+    fn push_back(&self, task: Task) {
+        // SAFETY: Invariant 1.
+        let n_queued = unsafe { self.seat.push(task) };
+        if n_queued > 1 {
+            self.shared.wake_for_local();
+        }
+    }
+
+    #[inline]
+    fn next_task(&self) -> Option<Task> {
+        let holder = self.holder();
+        let left = holder.until_maintenance.get();
+        if left == 0 {
+            if let Some(task) = self.maintain() {
+                return Some(task);
+            }
+        } else {
+            holder.until_maintenance.set(left - 1);
+        }
+        if let Some(task) = self.pop() {
+            return Some(task);
+        }
+        self.find_task()
+    }
+
+    #[inline]
+    fn pop(&self) -> Option<Task> {
+        // SAFETY: Invariant 1.
+        let task = unsafe { self.seat.pop() }?;
+        // What a push without a fence may have missed: the pop was one.
+        // SAFETY: Invariant 1.
+        if unsafe { self.seat.n_queued() } > 0 {
+            self.shared.wake_for_local();
+        }
+        Some(task)
+    }
+
+    /// Looks beyond the own queue.
+    #[cold]
+    fn find_task(&self) -> Option<Task> {
+        if let Some(task) = self.pop_injector() {
+            return Some(task);
+        }
+        if !self.is_searching.get() {
+            if !self.shared.idle.start_searching() {
+                return None;
+            }
+            self.is_searching.set(true);
+        }
+        self.steal()
+    }
+
+    /// Takes a batch from the injector: one task to run, the others to the own queue.
+    fn pop_injector(&self) -> Option<Task> {
+        let injector = &self.shared.injector;
+        if injector.is_empty() {
+            return None;
+        }
+        let share = injector.len().div_ceil(self.shared.seats.len()).clamp(1, INJECT_BATCH);
+        injector.pop_batch(self.seat.index, share, |task| {
+            // SAFETY: Invariant 1.
+            unsafe { self.seat.push(task) };
+        });
+        self.pop()
+    }
+
+    fn steal(&self) -> Option<Task> {
+        let seats = &self.shared.seats;
+        let first = self.holder().random.below(seats.len());
+        for offset in 0..seats.len() {
+            let victim = &seats[(first + offset) % seats.len()];
+            if victim.index == self.seat.index || !victim.has_stealable() {
+                continue;
+            }
+            // SAFETY: Invariant 1.
+            if let Some(task) = unsafe { self.seat.steal_from(victim) } {
+                return Some(task);
+            }
+        }
+        None
+    }
+
+    /// A searcher found work: the last one to do so wakes the next, for there may be more.
+    #[cold]
+    fn stop_searching_with_work(&self) {
+        self.is_searching.set(false);
+        if self.shared.idle.stop_searching() && self.shared.has_work() {
+            self.shared.wake_one();
+        }
+    }
+
+    /// The look around: timers and poller, and a task of the injector before those of the own queue.
+    #[cold]
+    fn maintain(&self) -> Option<Task> {
+        let holder = self.holder();
+        let now = self.shared.clock.now();
+        self.shared.set_coarse(now);
+        // So many polls at the present rate take 200 µs.
+        let elapsed = now.saturating_sub(holder.maintained_at.replace(now)).max(1);
+        let interval = u64::from(holder.interval.get());
+        let next = (interval * MAINTENANCE_NANOS / elapsed).clamp(1, u64::from(MAX_INTERVAL));
+        holder.interval.set(next as u32);
+        holder.until_maintenance.set(next as u32);
+        self.fire_timers(now);
+        if self.shared.poller.is_due(now) {
+            self.poll_now(now);
+        }
+        self.pop_injector()
+    }
+
+    /// Fires what is due of the own timers and of those set by threads without a seat.
+    fn fire_timers(&self, now: u64) -> bool {
+        let own = self.seat.timers.fire(now);
+        let outside = self.shared.outside_timers.fire(now);
+        own | outside
+    }
+
+    /// Looks into the poller without waiting, unless somebody waits there.
+    fn poll_now(&self, now: u64) {
+        let Some(reactor) = self.shared.reactor.get() else { return };
+        let Some(turn) = self.shared.poller.try_enter(self.seat.index) else { return };
+        self.shared.poller.set_polled(now);
+        let mut events = self.holder().events.borrow_mut();
+        let waited = reactor.wait(&mut events, Some(Duration::ZERO));
+        drop(turn);
+        self.shared.check_poller(waited);
+        reactor.dispatch(&mut events);
+    }
+
+    /// Sleeps until there may be something to do. `is_woken` is one more reason not to.
+    pub(super) fn park(&self, is_woken: impl Fn() -> bool) {
+        let shared = self.shared;
+        let now = shared.clock.now();
+        shared.set_coarse(now);
+        if self.fire_timers(now) {
+            return;
+        }
+        let deadline = self.seat.timers.next().min(shared.outside_timers.next());
+        let timeout = match deadline {
+            NEVER => None,
+            _ if shared.clock.is_paused() => None,
+            at => Some(Duration::from_nanos(at.saturating_sub(now))),
+        };
+        let turn = shared.reactor.get().and_then(|_| shared.poller.try_enter(self.seat.index));
+        self.seat.set_sleeper(self.parker);
+        self.seat.set_watched(self.is_home && (timeout.is_some() || turn.is_some()));
+        if self.is_searching.replace(false) {
+            shared.idle.stop_searching();
+        }
+        shared.idle.park(self.seat.index);
+        if is_woken() || shared.has_work() || shared.is_stopping() || shared.jump_if_idle() {
+            drop(turn);
+            self.get_up();
+            return;
+        }
+        if self.is_home {
+            shared.offer_seat();
+        }
+        match turn {
+            Some(turn) => self.sleep_in_poller(turn, timeout),
+            None if self.is_home && timeout.is_none() => {
+                // Not watched: a guest may come and go meanwhile, so the bit tells nothing.
+                self.parker.sleep_until_handed();
+                if self.shared.is_stopping() {
+                    // Woken to go home: the seat may not be ours.
+                    context::with(|cx| cx.seat.set(std::ptr::null()));
+                    return;
+                }
+                self.is_searching.set(true);
+                self.shared.monitor.attend();
+            }
+            None => {
+                self.parker.park(timeout);
+                self.get_up();
+            }
+        }
+    }
+
+    /// Sleeps in the poller, and runs the events after it has handed it over.
+    fn sleep_in_poller(&self, turn: super::poller::PollerTurn<'_>, timeout: Option<Duration>) {
+        let reactor = self.shared.reactor.get().expect("there is a poller");
+        // The seat is not ours while we sleep, so neither is its buffer: bring one.
+        let mut events = self.shared.poller.take_buffer();
+        let (_, waited) = self.parker.park_polling(|| reactor.wait(&mut events, timeout));
+        drop(turn);
+        self.shared.check_poller(waited);
+        // Sent away meanwhile or not: the events are ours.
+        self.get_up();
+        reactor.dispatch(&mut events);
+        self.shared.poller.give_buffer(events);
+    }
+
+    /// Takes the seat back after sleeping. False if it went to a guest: then the home thread is to go away.
+    fn get_up(&self) -> bool {
+        let is_ours = self.reclaim();
+        self.shared.monitor.attend();
+        is_ours
+    }
+
+    fn reclaim(&self) -> bool {
+        if self.shared.idle.claim(self.seat.index) {
+            return true;
+        }
+        if self.is_home && !self.seat.is_watched() {
+            // Claimed by a waker, or by a guest, who hands the seat back some day.
+            self.parker.sleep_until_handed();
+        } else {
+            self.parker.wait_handed();
+        }
+        if self.is_home && self.seat.was_sent_away() {
+            context::with(|cx| cx.seat.set(std::ptr::null()));
+            self.seat.set_watched(false);
+            return false;
+        }
+        self.is_searching.set(true);
+        true
+    }
+
+    /// Whether the seat is still ours.
+    pub(super) fn has_seat(&self) -> bool {
+        context::with(|cx| !cx.seat.get().is_null())
+    }
+
+    /// Gives up searching, before the seat is given up.
+    pub(super) fn rest(&self) {
+        if self.is_searching.replace(false) {
+            self.shared.idle.stop_searching();
+        }
+    }
+}

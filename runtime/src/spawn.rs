@@ -1,0 +1,372 @@
+//! Making tasks: from a future or a blocking function to a cell in a queue.
+
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::blocking::Job;
+use crate::context;
+use crate::scheduler::{self, Shared};
+use crate::task::{
+    Birth, Header, Hook, JoinHandle, Plain, Stage, Table, Task, TaskCell, class_of, harness,
+};
+
+/// What a spawn is told beside its future.
+#[derive(Clone, Copy)]
+pub(crate) struct Spec<'a> {
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) name: Option<&'a Arc<str>>,
+    pub(crate) is_local: bool,
+}
+
+impl Spec<'_> {
+    pub(crate) fn at(location: &'static Location<'static>) -> Self {
+        Self { location, name: None, is_local: false }
+    }
+}
+
+/// Makes the cell of a task, alive and with the duty to be queued.
+fn make<F: Future, H: Hook<F::Output>>(
+    shared: &Shared,
+    future: F,
+    hook: H,
+    spec: Spec<'_>,
+) -> (Task, JoinHandle<H::Value>) {
+    let class = class_of(size_of::<TaskCell<F, H>>()).expect("bigger futures are boxed");
+    let (block, id) = scheduler::alloc(shared, class);
+    let birth = Birth {
+        vtable: &Table::<F, H>::VTABLE,
+        id,
+        parent: context::with_task(|task| task.map(Header::id)),
+        location: spec.location,
+        born: shared.coarse_millis(),
+        is_local: spec.is_local,
+    };
+    // SAFETY: the block was just given to us.
+    unsafe { Header::bear(block, &birth) };
+    let cell: NonNull<TaskCell<F, H>> = block.cast();
+    // SAFETY: the block is ours and its class fits the cell.
+    unsafe { (&raw mut (*cell.as_ptr()).hook).write(Some(hook).into()) };
+    // SAFETY: as above.
+    unsafe { (&raw mut (*cell.as_ptr()).stage).write(Stage::Body(future).into()) };
+    // SAFETY: the header was written; the block is still ours.
+    let header = unsafe { block.as_ref() };
+    if let Some(name) = spec.name {
+        let _ = header.cold().name.set(name.clone());
+    }
+    header.state.init();
+    // SAFETY: `init` made the task scheduled, and gave one reference and the interest to the handle.
+    (unsafe { Task::new(block) }, unsafe { JoinHandle::from_raw(block) })
+}
+
+/// Spawns a future with a hook; futures that do not fit a block go to the heap.
+pub(crate) fn spawn_cell<F: Future, H: Hook<F::Output>>(
+    shared: &Shared,
+    future: F,
+    hook: H,
+    spec: Spec<'_>,
+    submit: impl FnOnce(Task),
+) -> JoinHandle<H::Value> {
+    let fits = const {
+        class_of(size_of::<TaskCell<F, H>>()).is_some()
+            && align_of::<TaskCell<F, H>>() <= crate::task::ALIGN
+    };
+    let (task, handle) = if fits {
+        make(shared, future, hook, spec)
+    } else {
+        make(shared, Box::pin(future), hook, spec)
+    };
+    if shared.is_closing() {
+        harness::cancel(task.header(), || crate::Cancelled::by_shutdown(spec.location));
+    }
+    submit(task);
+    handle
+}
+
+/// Spawns on a runtime, with a hook.
+pub(crate) fn spawn_with<F, H>(shared: &Shared, future: F, hook: H, spec: Spec<'_>) -> JoinHandle<H::Value>
+where
+    F: Future + Send + 'static,
+    H: Hook<F::Output> + Send + 'static,
+{
+    spawn_cell(shared, future, hook, spec, |task| scheduler::submit(shared, task))
+}
+
+/// Spawns on a runtime.
+#[track_caller]
+pub(crate) fn spawn_on<F>(shared: &Shared, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    spawn_with(shared, future, Plain, Spec::at(Location::caller()))
+}
+
+/// Gives `f` the current runtime, or panics at the caller's line.
+#[track_caller]
+pub(crate) fn on_current<R>(what: &str, f: impl FnOnce(&Shared) -> R) -> R {
+    let caller = Location::caller();
+    context::with_runtime(|runtime| match runtime {
+        Some(runtime) => f(runtime),
+        None => no_runtime(what, caller),
+    })
+}
+
+#[cold]
+#[track_caller]
+fn no_runtime(what: &str, caller: &Location<'_>) -> ! {
+    panic!("{what} at {caller}: {}", crate::NO_RUNTIME)
+}
+
+/// Spawns a task: it begins to run at once, on any worker, whether or not the handle is awaited.
+///
+/// The runtime keeps the task; dropping the handle detaches it. On a current-thread runtime the task runs while
+/// some thread is inside `block_on`.
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// # use rt_tasks_runtime as rt;
+/// let sum = rt::block_on(async {
+///     let parts: Vec<_> = (0..4u64).map(|i| rt::spawn(async move { i * i })).collect();
+///     let mut sum = 0;
+///     for part in parts {
+///         sum += part.await.unwrap();
+///     }
+///     sum
+/// });
+/// assert_eq!(sum, 14);
+/// ```
+#[track_caller]
+#[doc(alias = "create_task")]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let location = Location::caller();
+    on_current("rt::spawn", |shared| spawn_with(shared, future, Plain, Spec::at(location)))
+}
+
+/// Spawns a task that follows `hook`: plumbing for the structured forms.
+///
+/// # Panics
+///
+/// Outside a runtime.
+#[doc(hidden)]
+#[track_caller]
+pub fn spawn_hooked<F, H>(
+    future: F,
+    hook: H,
+    name: Option<&Arc<str>>,
+    location: &'static Location<'static>,
+) -> JoinHandle<H::Value>
+where
+    F: Future + Send + 'static,
+    H: Hook<F::Output> + Send + 'static,
+{
+    let spec = Spec { location, name, is_local: false };
+    on_current("spawning a child", |shared| spawn_with(shared, future, hook, spec))
+}
+
+/// Spawns a task that stays on this thread, so that it need not be `Send`.
+///
+/// Only on a current-thread runtime, from the thread that runs it.
+///
+/// # Panics
+///
+/// Outside a runtime, on a runtime with worker threads, and on another thread than the one that spawned the
+/// first local task.
+///
+/// # Examples
+///
+/// ```
+/// # use rt_tasks_runtime as rt;
+/// # use std::{cell::Cell, rc::Rc};
+/// let runtime = rt::Builder::current_thread().build().unwrap();
+/// runtime.block_on(async {
+///     let shared = Rc::new(Cell::new(0));
+///     let theirs = shared.clone();
+///     rt::spawn_local(async move { theirs.set(7) }).await.unwrap();
+///     assert_eq!(shared.get(), 7);
+/// });
+/// ```
+#[track_caller]
+pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    spawn_local_named(future, None, Location::caller())
+}
+
+#[track_caller]
+pub(crate) fn spawn_local_named<F>(
+    future: F,
+    name: Option<&Arc<str>>,
+    location: &'static Location<'static>,
+) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    on_current("rt::spawn_local", |shared| {
+        assert!(
+            shared.is_current_thread(),
+            "rt::spawn_local at {location}: only a current-thread runtime runs local tasks; build it with \
+             Builder::current_thread() or #[rt::main(current_thread)]"
+        );
+        assert!(
+            shared.holds_local_tasks_here(),
+            "rt::spawn_local at {location}: the local tasks of this runtime live on another thread"
+        );
+        shared.count_local();
+        let spec = Spec { location, name, is_local: true };
+        spawn_cell(shared, future, Plain, spec, |task| scheduler::submit(shared, task))
+    })
+}
+
+/// A function as a future that is through in one poll.
+struct Blocking<F> {
+    function: Option<F>,
+}
+
+impl<F> Unpin for Blocking<F> {}
+
+impl<F: FnOnce() -> T, T> Future for Blocking<F> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
+        let function = self.function.take().expect("blocking work is polled once");
+        context::with(|cx| cx.budget.set(context::UNLIMITED));
+        Poll::Ready(function())
+    }
+}
+
+/// Which pool a blocking function goes to.
+#[derive(Clone, Copy)]
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Work {
+    /// It waits.
+    Blocking,
+    /// It computes.
+    Compute,
+}
+
+/// Spawns a blocking function with a hook: plumbing for the structured forms.
+#[doc(hidden)]
+#[track_caller]
+pub fn spawn_work<F, T, H>(
+    function: F,
+    hook: H,
+    work: Work,
+    name: Option<&Arc<str>>,
+    location: &'static Location<'static>,
+) -> JoinHandle<H::Value>
+where
+    F: FnOnce() -> T + Send + 'static,
+    H: Hook<T> + Send + 'static,
+{
+    on_current("spawning blocking work", |shared| {
+        spawn_work_on(shared, function, hook, work, Spec { location, name, is_local: false })
+    })
+}
+
+pub(crate) fn spawn_work_on<F, T, H>(
+    shared: &Shared,
+    function: F,
+    hook: H,
+    work: Work,
+    spec: Spec<'_>,
+) -> JoinHandle<H::Value>
+where
+    F: FnOnce() -> T + Send + 'static,
+    H: Hook<T> + Send + 'static,
+{
+    let pool = match work {
+        Work::Blocking => &shared.blocking,
+        Work::Compute => &shared.compute,
+    };
+    let future = Blocking { function: Some(function) };
+    spawn_cell(shared, future, hook, spec, |task| pool.execute(Job::Task(task)))
+}
+
+/// Runs a blocking function on a thread of its own (asyncio's `to_thread`).
+///
+/// Cancelling it before it began means that it never runs; once it runs nothing can stop it, and the handle
+/// resolves when it is through.
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// # use rt_tasks_runtime as rt;
+/// let answer = rt::block_on(async {
+///     rt::spawn_blocking(|| {
+///         std::thread::sleep(std::time::Duration::from_millis(1));
+///         42
+///     })
+///     .await
+///     .unwrap()
+/// });
+/// assert_eq!(answer, 42);
+/// ```
+#[track_caller]
+#[doc(alias = "to_thread")]
+pub fn spawn_blocking<F, T>(function: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    spawn_work(function, Plain, Work::Blocking, None, Location::caller())
+}
+
+/// Runs a function that computes on a pool with one thread per core, so that it cannot starve I/O.
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// # use rt_tasks_runtime as rt;
+/// let sum = rt::block_on(async { rt::spawn_compute(|| (0..1000u64).sum::<u64>()).await.unwrap() });
+/// assert_eq!(sum, 499_500);
+/// ```
+#[track_caller]
+pub fn spawn_compute<F, T>(function: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    spawn_work(function, Plain, Work::Compute, None, Location::caller())
+}
+
+/// Runs a blocking function here, while another thread works in this thread's place.
+///
+/// It may borrow, unlike the function of [`spawn_blocking`]. On a current-thread runtime, and outside any, it
+/// just runs: there is nobody to take over.
+///
+/// # Examples
+///
+/// ```
+/// # use rt_tasks_runtime as rt;
+/// let mut text = String::new();
+/// rt::block_on(async { rt::block_in_place(|| text.push_str("borrowed")) });
+/// assert_eq!(text, "borrowed");
+/// ```
+pub fn block_in_place<T>(function: impl FnOnce() -> T) -> T {
+    scheduler::hand_seat_away(function)
+}

@@ -1,0 +1,376 @@
+//! Running a task: one poll, its cancellation, its cleanup and its end.
+//!
+//! The typed part (`poll_cell` and its neighbours) is compiled for each future and kept small; what does not
+//! depend on the type is in plain functions.
+//!
+//! The life of a task: the body is polled until it is ready, panics, or is cancelled, which drops it where it
+//! is suspended. Its outcome goes through the hook into the stage. Then the cleanup that the body registered
+//! (`defer`, `finally`, `guard`) is polled until it is through, shielded from further cancellation. Only
+//! then is the task complete and its handle resolves (rules C1, C4, C6, C16).
+//!
+//! # Invariants
+//!
+//! Those of [`cell`](super::cell). In addition:
+//! 1. The functions of a table are called with the header of a cell made with that table, by the thread that
+//!    has `RUNNING` (`poll`), or that owns the result (`take_result`, `drop_result`).
+
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+use super::cell::{Header, Hook, Mode, Phase, Stage, Task, TaskCell, TaskRef, VTable, free};
+use super::error::{JoinError, Panic};
+use super::state::{AfterPoll, Wake};
+use crate::cancel::Cancelled;
+use crate::context::{self, BUDGET, Restore};
+use crate::scheduler;
+use crate::shim::lock_std;
+use crate::unhandled::Unhandled;
+
+/// What a worker does with a task that it has run.
+#[must_use]
+pub(crate) enum Ran {
+    /// The task waits, or is complete.
+    Rest,
+    /// The task was woken while it ran, or yielded: it goes to the back of a queue.
+    Again(Task),
+}
+
+/// Runs a task once.
+#[inline]
+pub(crate) fn run(task: Task) -> Ran {
+    run_in(task, None)
+}
+
+/// Ends a task whose runtime is going away, on this thread.
+pub(crate) fn abort(task: Task) {
+    if let Ran::Again(task) = run_in(task, Some(Mode::Abort)) {
+        unreachable!("an aborted task is complete: {task:?}");
+    }
+}
+
+#[inline]
+fn run_in(task: Task, mode: Option<Mode>) -> Ran {
+    let header = task.header();
+    let before = header.state.start();
+    let mode = mode.unwrap_or(if before.is_cancelled() { Mode::Cancel } else { Mode::Poll });
+    header.count_poll();
+    let poll = context::with(|cx| {
+        let _task = Restore::set(&cx.task, task.as_ptr().as_ptr().cast_const());
+        let _scope = Restore::set(&cx.scope, std::ptr::null());
+        let _budget = Restore::set(&cx.budget, BUDGET);
+        let outer_yield = cx.yielded.replace(false);
+        // SAFETY: Invariant 1: the table of this very cell, and `start` gave us `RUNNING`.
+        let poll = unsafe { (header.vtable().poll)(task.as_ptr(), mode) };
+        (poll, cx.yielded.replace(outer_yield))
+    });
+    match poll {
+        (Poll::Ready(()), _) => Ran::Rest,
+        (Poll::Pending, true) => {
+            header.state.pend_scheduled();
+            Ran::Again(task)
+        }
+        (Poll::Pending, false) => match header.state.pend() {
+            AfterPoll::Requeue => Ran::Again(task),
+            AfterPoll::Rest => Ran::Rest,
+        },
+    }
+}
+
+/// The table for the cells of one type.
+pub(crate) struct Table<F, H>(std::marker::PhantomData<(F, H)>);
+
+impl<F: Future, H: Hook<F::Output>> Table<F, H> {
+    pub(crate) const VTABLE: VTable = VTable {
+        poll: poll_cell::<F, H>,
+        take_result: take_result::<F, H>,
+        peek_result: peek_result::<F, H>,
+        drop_result: drop_result::<F, H>,
+    };
+}
+
+/// Polls a cell; see [`VTable::poll`].
+unsafe fn poll_cell<F: Future, H: Hook<F::Output>>(header: NonNull<Header>, mode: Mode) -> Poll<()> {
+    // SAFETY: Invariant 1: a cell of these types; the shared reference covers the header and the cells only.
+    let cell = unsafe { header.cast::<TaskCell<F, H>>().as_ref() };
+    if cell.header.phase.get() == Phase::Body {
+        // SAFETY: Invariant 1: we have `RUNNING`, and the stage holds the future (cell invariant 4).
+        let outcome = unsafe { poll_body(cell, mode) };
+        let Poll::Ready(outcome) = outcome else { return Poll::Pending };
+        // SAFETY: as above; the future was dropped by `poll_body`.
+        unsafe { store_result(cell, outcome) };
+        cell.header.phase.set(Phase::Cleanup);
+    }
+    if let Some(cold) = cell.header.cold_if_any() {
+        if mode == Mode::Abort {
+            cold.scope.abandon(&cell.header);
+        } else if poll_cleanup(&cell.header).is_pending() {
+            return Poll::Pending;
+        }
+    }
+    // SAFETY: Invariant 1: the hook is ours until we complete.
+    let hook = unsafe { (*cell.hook.get()).take() };
+    // SAFETY: we have `RUNNING` and the result is in place. The cell may be gone afterwards.
+    unsafe { complete(header) };
+    if let Some(hook) = hook {
+        ignore_panic(|| hook.finished());
+    }
+    Poll::Ready(())
+}
+
+/// Polls or drops the body. `Ready`: the outcome, and the stage is empty.
+///
+/// # Safety
+///
+/// The caller has `RUNNING`, and the stage holds the future.
+unsafe fn poll_body<F: Future, H: Hook<F::Output>>(
+    cell: &TaskCell<F, H>,
+    mode: Mode,
+) -> Poll<Result<F::Output, JoinError>> {
+    let stage = cell.stage.get();
+    if mode == Mode::Poll || (mode == Mode::Cancel && is_shielded(&cell.header)) {
+        // SAFETY: by the caller's promise nobody else touches the stage.
+        let Stage::Body(future) = (unsafe { &mut *stage }) else {
+            unreachable!("the stage holds the future in this phase")
+        };
+        // SAFETY: the future stays in the cell until it is dropped there.
+        let future = unsafe { Pin::new_unchecked(future) };
+        let waker = borrowed_waker(NonNull::from(&cell.header));
+        let polled = catch_unwind(AssertUnwindSafe(|| future.poll(&mut Context::from_waker(&waker))));
+        let outcome = match polled {
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(payload) => Err(JoinError::panic(Panic::new(payload), cell.header.info())),
+            Ok(Poll::Pending) => {
+                // A cancellation that came while the body was shielded takes effect as soon as it is not.
+                let state = cell.header.state.load();
+                if mode == Mode::Poll || !state.is_cancelled() || is_shielded(&cell.header) {
+                    return Poll::Pending;
+                }
+                Err(JoinError::cancelled(why(&cell.header), cell.header.info()))
+            }
+        };
+        // SAFETY: by the caller's promise.
+        return Poll::Ready(unsafe { drop_body(cell, outcome) });
+    }
+    let outcome = Err(JoinError::cancelled(why(&cell.header), cell.header.info()));
+    // SAFETY: by the caller's promise.
+    Poll::Ready(unsafe { drop_body(cell, outcome) })
+}
+
+/// Drops the future; a panic in its destructor replaces the outcome, so that nobody overlooks it.
+///
+/// # Safety
+///
+/// The caller has `RUNNING`, and the stage holds the future.
+unsafe fn drop_body<F: Future, H: Hook<F::Output>>(
+    cell: &TaskCell<F, H>,
+    outcome: Result<F::Output, JoinError>,
+) -> Result<F::Output, JoinError> {
+    let stage = cell.stage.get();
+    let dropped = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: by the caller's promise nobody else touches the stage; the assignment drops the future in
+        // place, and leaves the stage `Taken` also when that panics.
+        unsafe { *stage = Stage::Taken };
+    }));
+    match dropped {
+        Ok(()) => outcome,
+        Err(payload) => Err(JoinError::panic(Panic::new(payload), cell.header.info())),
+    }
+}
+
+/// Sends the outcome through the hook into the stage.
+///
+/// # Safety
+///
+/// The caller has `RUNNING`, and the stage is empty.
+unsafe fn store_result<F: Future, H: Hook<F::Output>>(
+    cell: &TaskCell<F, H>,
+    outcome: Result<F::Output, JoinError>,
+) {
+    // SAFETY: by the caller's promise nobody else touches the hook.
+    let hook = unsafe { &mut *cell.hook.get() };
+    let hook = hook.as_mut().expect("the hook stays until the task is complete");
+    let result = catch_unwind(AssertUnwindSafe(|| hook.outcome(outcome)))
+        .unwrap_or_else(|payload| Err(JoinError::panic(Panic::new(payload), cell.header.info())));
+    // SAFETY: by the caller's promise nobody else touches the stage.
+    unsafe { *cell.stage.get() = Stage::Result(result) };
+}
+
+/// See [`VTable::take_result`].
+unsafe fn take_result<F: Future, H: Hook<F::Output>>(header: NonNull<Header>, to: *mut ()) {
+    // SAFETY: Invariant 1.
+    let stage = unsafe { header.cast::<TaskCell<F, H>>().as_ref() }.stage.get();
+    // SAFETY: Invariant 1: the result is ours.
+    let taken = unsafe { std::mem::replace(&mut *stage, Stage::Taken) };
+    let Stage::Result(result) = taken else { unreachable!("the result is taken once") };
+    // SAFETY: by the caller's promise it points to a place for just this type.
+    unsafe { to.cast::<Result<H::Value, JoinError>>().write(result) };
+}
+
+/// See [`VTable::peek_result`].
+unsafe fn peek_result<F: Future, H: Hook<F::Output>>(header: NonNull<Header>) -> *const () {
+    // SAFETY: Invariant 1.
+    let stage = unsafe { header.cast::<TaskCell<F, H>>().as_ref() }.stage.get();
+    // SAFETY: Invariant 1: nobody takes the result meanwhile.
+    match unsafe { &*stage } {
+        Stage::Result(result) => std::ptr::from_ref(result).cast(),
+        Stage::Body(_) | Stage::Taken => std::ptr::null(),
+    }
+}
+
+/// See [`VTable::drop_result`].
+unsafe fn drop_result<F: Future, H: Hook<F::Output>>(header: NonNull<Header>) {
+    // SAFETY: Invariant 1.
+    let stage = unsafe { header.cast::<TaskCell<F, H>>().as_ref() }.stage.get();
+    // SAFETY: Invariant 1: the result is ours.
+    ignore_panic(|| unsafe { *stage = Stage::Taken });
+}
+
+/// Why the task is cancelled; the request stored it before it set the bit.
+fn why(header: &Header) -> Cancelled {
+    let stored = header.cold_if_any().and_then(|cold| cold.cancelled.get().cloned());
+    stored.unwrap_or_else(|| Cancelled::by_shutdown(header.location()))
+}
+
+fn is_shielded(header: &Header) -> bool {
+    header.cold_if_any().is_some_and(|cold| cold.scope.is_shielded())
+}
+
+/// Polls the cleanup that the body left behind.
+fn poll_cleanup(header: &Header) -> Poll<()> {
+    let Some(cold) = header.cold_if_any() else { return Poll::Ready(()) };
+    let waker = borrowed_waker(NonNull::from(header));
+    cold.scope.poll_end(&mut Context::from_waker(&waker), header.location())
+}
+
+/// Completes a task whose result is in place: callbacks, the state word, the join waker.
+///
+/// # Safety
+///
+/// The caller has `RUNNING`, and gives up the reference of the runtime.
+unsafe fn complete(header: NonNull<Header>) {
+    // SAFETY: the reference of the runtime is ours until it is released below.
+    let this = unsafe { header.as_ref() };
+    scheduler::count_end(this);
+    let mut result_dropped = false;
+    let last = loop {
+        let seen = this.state.load();
+        if seen.has_callbacks() {
+            this.state.clear_callbacks();
+            call_back(header);
+            continue;
+        }
+        if !seen.has_join_interest() && !result_dropped {
+            // SAFETY: Invariant 1: without a handle the result is ours; nobody can make a new handle.
+            unsafe { (this.vtable().drop_result)(header) };
+            result_dropped = true;
+        }
+        if seen.has_join_waker() {
+            if this.state.complete(seen) {
+                break wake_joiner(this);
+            }
+        } else if let Some(last) = this.state.complete_and_release(seen) {
+            break last;
+        }
+    };
+    if last {
+        // SAFETY: that was the last reference.
+        unsafe { free(header) };
+    }
+}
+
+/// Wakes whoever awaits the task that was just completed; true if the reference of the runtime was the last.
+fn wake_joiner(this: &Header) -> bool {
+    this.join_waker.with(|slot| {
+        // SAFETY: the slot is ours: `JOIN_WAKER` was set when we completed.
+        if let Some(waker) = unsafe { (*slot).as_ref() } {
+            ignore_panic(|| waker.wake_by_ref());
+        }
+    });
+    this.state.release()
+}
+
+/// Calls the done callbacks that are in the list, each with its own panic isolation.
+pub(crate) fn call_back(header: NonNull<Header>) {
+    // SAFETY: the caller has a reference.
+    let this = unsafe { header.as_ref() };
+    let callbacks = std::mem::take(&mut *lock_std(&this.cold().on_finish));
+    if callbacks.is_empty() {
+        return;
+    }
+    let mut info = this.info();
+    info.state = super::TaskState::Finished;
+    for callback in callbacks {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| callback(header, &info))) {
+            this.runtime().report(Unhandled::callback(Panic::new(payload), info.clone()));
+        }
+    }
+}
+
+/// Calls foreign code whose panic has nowhere to go: it must not take the worker with it (rule C13).
+pub(crate) fn ignore_panic(f: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        context::with_runtime(|runtime| {
+            if let Some(runtime) = runtime {
+                runtime.report(Unhandled::stray(Panic::new(payload)));
+            }
+        });
+    }
+}
+
+/// A waker that borrows: valid as long as the caller may use the header, and never dropped.
+fn borrowed_waker(header: NonNull<Header>) -> ManuallyDrop<Waker> {
+    let raw = RawWaker::new(header.as_ptr().cast_const().cast(), &WAKER);
+    // SAFETY: the functions of the table keep the contract; not dropping it makes up for the reference that
+    // was not taken.
+    ManuallyDrop::new(unsafe { Waker::from_raw(raw) })
+}
+
+/// One table for all tasks, so that `will_wake` is exact.
+static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
+
+unsafe fn clone_waker(data: *const ()) -> RawWaker {
+    // SAFETY: the waker that is cloned keeps the cell alive.
+    unsafe { &*data.cast::<Header>() }.state.retain();
+    RawWaker::new(data, &WAKER)
+}
+
+unsafe fn wake(data: *const ()) {
+    // SAFETY: the contract of the waker that is used up.
+    unsafe { wake_by_ref(data) };
+    // SAFETY: as above.
+    unsafe { drop_waker(data) };
+}
+
+unsafe fn wake_by_ref(data: *const ()) {
+    let header = NonNull::new(data.cast::<Header>().cast_mut()).expect("made from a reference");
+    // SAFETY: the waker keeps the cell alive.
+    if unsafe { header.as_ref() }.state.wake() == Wake::Submit {
+        // SAFETY: the task became scheduled by this call.
+        scheduler::schedule(unsafe { Task::new(header) });
+    }
+}
+
+unsafe fn drop_waker(data: *const ()) {
+    let header = NonNull::new(data.cast::<Header>().cast_mut()).expect("made from a reference");
+    // SAFETY: the waker owned a reference.
+    drop(unsafe { TaskRef::from_raw(header) });
+}
+
+/// Asks for the cancellation of a task; true if it was the first request and in time.
+pub(crate) fn cancel(header: &Header, cancelled: impl FnOnce() -> Cancelled) -> bool {
+    let state = header.state.load();
+    if state.is_complete() || state.is_cancelled() {
+        return false;
+    }
+    // Before the bit, so that whoever sees the bit finds the reason; the first reason is kept (rule C8).
+    let _ = header.cold().cancelled.set(cancelled());
+    let (first, wake) = header.state.cancel();
+    if wake == Wake::Submit {
+        // SAFETY: the task became scheduled by this call.
+        scheduler::schedule(unsafe { Task::new(NonNull::from(header)) });
+    }
+    first
+}

@@ -1,0 +1,50 @@
+//! Tasks: a future with a header, a state word, and a place for its result, in one recycled block.
+//!
+//! The parts, in the order in which they build on each other: [`state`], the word that says who may do what;
+//! [`cell`], the block and its rules; [`returns`] and [`arena`], where blocks come from and go to;
+//! [`harness`], one poll and the end of a task; [`join`], the handles.
+
+mod arena;
+mod builder;
+mod cell;
+mod error;
+pub(crate) mod harness;
+mod info;
+mod join;
+pub(crate) mod returns;
+pub(crate) mod state;
+
+pub(crate) use arena::{ALIGN, Arena, Pinned, class_of};
+pub use builder::Builder;
+pub(crate) use cell::{Birth, Header, Stage, Task, TaskCell, TaskRef};
+#[doc(hidden)]
+pub use cell::{Hook, Plain};
+pub use error::{JoinError, Panic};
+pub(crate) use harness::{Ran, Table, abort, ignore_panic, run};
+pub use info::{TaskId, TaskInfo, TaskState};
+pub use join::{CancelHandle, JoinHandle, OwnedTask};
+
+use crate::context;
+
+/// The task that this code runs in, if it is one.
+#[must_use]
+pub fn current() -> Option<TaskInfo> {
+    context::with_task(|task| task.map(Header::info))
+}
+
+/// A snapshot of every live task of the current runtime; empty outside one.
+#[must_use]
+#[doc(alias = "all_tasks")]
+pub fn all() -> Vec<TaskInfo> {
+    let mut all = Vec::new();
+    if let Some(runtime) = context::runtime() {
+        runtime.walk(|task| {
+            let info = task.header().info();
+            if info.state != TaskState::Finished {
+                all.push(info);
+            }
+        });
+    }
+    all.sort_by_key(|info| info.id);
+    all
+}

@@ -1,0 +1,170 @@
+//! `timeout`: a scope with a deadline.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::{Instant, Sleep, sleep_until};
+use crate::cancel::{ScopeEnd, ScopedBody};
+
+/// Runs `body` for at most `limit`; then drops it where it is suspended, awaits the cleanup it registered, and
+/// returns [`Elapsed`].
+///
+/// The time counts from the first poll. The body runs in the same task, up to its first suspension point even
+/// if the limit is zero; a body that is through by then gives its value.
+///
+/// # Cancel safety
+///
+/// Dropping it drops the body; cleanup that the body registered goes to the scope around.
+///
+/// # Errors
+///
+/// [`Elapsed`] if the time was up first.
+///
+/// # Examples
+///
+/// ```
+/// # use rt_tasks_runtime as rt;
+/// # use std::time::Duration;
+/// rt::block_on(async {
+///     let limit = Duration::from_millis(1);
+///     assert!(rt::timeout(limit, std::future::pending::<()>()).await.is_err());
+///     assert_eq!(rt::timeout(limit, async { 7 }).await.unwrap(), 7);
+/// });
+/// ```
+#[track_caller]
+#[doc(alias = "wait_for")]
+pub fn timeout<F: Future>(limit: Duration, body: F) -> Timeout<F> {
+    Timeout::new(Limit::After(limit), body, Location::caller())
+}
+
+/// Runs `body` until `deadline` at the latest; see [`timeout`].
+///
+/// # Errors
+///
+/// [`Elapsed`] if the deadline came first.
+#[track_caller]
+pub fn timeout_at<F: Future>(deadline: Instant, body: F) -> Timeout<F> {
+    Timeout::new(Limit::At(deadline), body, Location::caller())
+}
+
+/// The time was up before the body was through.
+#[derive(Clone, Debug)]
+pub struct Elapsed {
+    deadline: Instant,
+    limit: Option<Duration>,
+    at: &'static Location<'static>,
+}
+
+impl Elapsed {
+    /// The moment at which the time was up.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// The line that set the limit.
+    #[must_use]
+    pub fn at(&self) -> &'static Location<'static> {
+        self.at
+    }
+}
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.limit {
+            Some(limit) => write!(f, "timed out after {limit:?} (limit set at {})", self.at),
+            None => write!(f, "timed out at its deadline (set at {})", self.at),
+        }
+    }
+}
+
+impl std::error::Error for Elapsed {}
+
+#[derive(Clone, Copy, Debug)]
+enum Limit {
+    After(Duration),
+    At(Instant),
+}
+
+pin_project_lite::pin_project! {
+    /// The future of [`timeout`].
+    #[project = TimeoutParts]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Timeout<F: Future> {
+        #[pin]
+        body: ScopedBody<F>,
+        // Armed only when the body is not through at once: most are.
+        sleep: Option<Sleep>,
+        limit: Limit,
+        at: &'static Location<'static>,
+        is_elapsed: bool,
+    }
+}
+
+impl<F: Future> Timeout<F> {
+    fn new(limit: Limit, body: F, at: &'static Location<'static>) -> Self {
+        Self { body: ScopedBody::new(body, at), sleep: None, limit, at, is_elapsed: false }
+    }
+}
+
+impl<F: Future> TimeoutParts<'_, F> {
+    /// Drops the body if the time is up and nothing shields it; true if it did.
+    fn strike(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(sleep) = self.sleep else { return false };
+        if self.body.has_ended() || Pin::new(sleep).poll(cx).is_pending() || self.body.is_shielded() {
+            return false;
+        }
+        *self.is_elapsed = true;
+        self.body.as_mut().drop_body();
+        true
+    }
+
+    fn poll_scope(&mut self, cx: &mut Context<'_>) -> Poll<Result<F::Output, Elapsed>> {
+        self.body.as_mut().poll_scope(cx).map(|end| match end {
+            ScopeEnd::Value(value) => Ok(value),
+            ScopeEnd::Dropped => Err(Elapsed {
+                deadline: self.sleep.as_ref().map_or_else(Instant::now, Sleep::deadline),
+                limit: match *self.limit {
+                    Limit::After(limit) => Some(limit),
+                    Limit::At(_) => None,
+                },
+                at: self.at,
+            }),
+        })
+    }
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        // Before the body: of nested scopes whose deadlines have all passed the outermost wins (rule T3).
+        this.strike(cx);
+        let polled = this.poll_scope(cx);
+        if polled.is_ready() || *this.is_elapsed {
+            return polled;
+        }
+        if this.sleep.is_none() {
+            *this.sleep = Some(sleep_until(match *this.limit {
+                Limit::After(limit) => Instant::now().saturating_add(limit),
+                Limit::At(deadline) => deadline,
+            }));
+        }
+        // After it: this arms the timer, and a shield may have ended in this very poll.
+        if this.strike(cx) { this.poll_scope(cx) } else { Poll::Pending }
+    }
+}
+
+impl<F: Future> fmt::Debug for Timeout<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timeout")
+            .field("limit", &self.limit)
+            .field("is_elapsed", &self.is_elapsed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,484 @@
+//! A mutual exclusion lock that is handed over, in order.
+//!
+//! Unlocking gives the lock to whoever has waited longest, in the same step: it is never free while
+//! somebody waits, so that nobody can slip in between and nobody starves. The price is that a lock over
+//! which tasks really fight changes hands at the speed of the scheduler; the gain is that the longest wait
+//! is bounded by the number of those ahead.
+//!
+//! # The protocol
+//!
+//! One word says whether the lock is `LOCKED` and whether there may be `WAITERS`. With nobody waiting,
+//! locking and unlocking are one exchange each on that word. `WAITERS` is set and cleared under the wait
+//! list's lock only; while it is set every unlocking goes that way too, and grants the lock to the front
+//! of the line: the word stays `LOCKED`, and what changes is who may use it.
+
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use rt_tasks_runtime::const_unless_loom;
+use rt_tasks_runtime::coop;
+use rt_tasks_runtime::shim::atomic::AtomicU8;
+use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::park;
+use crate::wait_list::{Left, WaitList, Waiter};
+
+const LOCKED: u8 = 1;
+const WAITERS: u8 = 2;
+
+/// A lock for data that tasks and threads share, held across `.await` if need be.
+///
+/// It is fair: whoever waits gets it in the order in which they began to wait, and unlocking hands it
+/// over directly. It is not poisoned by a panic: the guard unlocks it, and the data is as the panic left
+/// it.
+///
+/// Locking it twice in one task waits for ever, like any other lock.
+///
+/// # Examples
+///
+/// ```
+/// # use rt_tasks_sync as rt_sync;
+/// use rt_sync::Mutex;
+///
+/// static COUNT: Mutex<u32> = Mutex::new(0);
+/// # futures_lite::future::block_on(async {
+/// *COUNT.lock().await += 1;
+/// assert_eq!(*COUNT.lock().await, 1);
+/// # });
+/// ```
+#[doc(alias = "Lock")]
+pub struct Mutex<T: ?Sized> {
+    raw: RawMutex,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: only the holder of the lock gets at the value, so that sharing the mutex is passing the value on.
+unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
+
+/// The lock without its value.
+///
+/// # Memory ordering
+///
+/// `unlock`: what happened under the lock is seen under the next one. The exchange that unlocks releases,
+/// the one that locks acquires; where the lock is handed over, the wait list orders the two.
+struct RawMutex {
+    state: AtomicU8,
+    line: WaitList<(), ()>,
+}
+
+impl RawMutex {
+    const_unless_loom! {
+        const fn new() -> Self {
+            Self { state: AtomicU8::new(0), line: WaitList::new(()) }
+        }
+    }
+
+    #[inline]
+    fn try_lock(&self) -> bool {
+        // ORDERING(unlock): Acquire, for the exchange in `unlock`. Relaxed on failure: nothing is read.
+        self.state
+            .compare_exchange(0, LOCKED, Acquire, Relaxed)
+            .is_ok()
+    }
+
+    #[inline]
+    fn poll_lock(&self, waiter: Pin<&Waiter<()>>, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(coop::poll_proceed(cx));
+        let polled = if !waiter.is_idle() {
+            self.line.poll(waiter, cx)
+        } else if self.try_lock() {
+            Poll::Ready(())
+        } else {
+            self.poll_contended(waiter, cx)
+        };
+        if polled.is_pending() {
+            coop::restore();
+        }
+        polled
+    }
+
+    #[cold]
+    fn poll_contended(&self, waiter: Pin<&Waiter<()>>, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let mut line = self.line.lock();
+        // ORDERING(unlock): Acquire: if it was unlocked meanwhile, this is what locks it.
+        let before = self.state.fetch_or(LOCKED | WAITERS, Acquire);
+        if before == 0 {
+            // Relaxed: nothing is passed on. Nobody waits: the list's lock has been held since the look.
+            self.state.fetch_and(!WAITERS, Relaxed);
+            drop(line);
+            return Poll::Ready(());
+        }
+        line.enqueue(0, waiter, (), waker);
+        Poll::Pending
+    }
+
+    #[inline]
+    fn unlock(&self) {
+        // ORDERING(unlock): Release, for the exchanges that lock. Relaxed on failure: the wait list's lock
+        // orders the rest.
+        if self
+            .state
+            .compare_exchange(LOCKED, 0, Release, Relaxed)
+            .is_err()
+        {
+            self.hand_over();
+        }
+    }
+
+    #[cold]
+    fn hand_over(&self) {
+        let mut line = self.line.lock();
+        let granted = line.grant(0, ());
+        if line.is_empty(0) {
+            let state = if granted { LOCKED } else { 0 };
+            // ORDERING(unlock): Release, as in `unlock`: with nobody in line this is the unlocking.
+            self.state.store(state, Release);
+        }
+    }
+
+    /// What a future does that is dropped before it returned the lock.
+    #[inline]
+    fn leave(&self, waiter: Pin<&Waiter<()>>) {
+        if !waiter.is_idle() {
+            self.leave_line(waiter);
+        }
+    }
+
+    #[cold]
+    fn leave_line(&self, waiter: Pin<&Waiter<()>>) {
+        let left = self.line.lock().leave(waiter);
+        match left {
+            Left::Granted(()) => self.unlock(),
+            // `WAITERS` may now be wrong: the next unlocking finds nobody and clears it.
+            Left::Waiting | Left::Idle => {}
+        }
+    }
+}
+
+impl<T> Mutex<T> {
+    const_unless_loom! {
+        /// Makes an unlocked mutex.
+        pub const fn new(value: T) -> Self {
+            Self { raw: RawMutex::new(), value: UnsafeCell::new(value) }
+        }
+    }
+
+    /// Takes the value out.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> Mutex<T> {
+    /// Waits for the lock.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call gives up its place in the line. If it had already been handed the lock, the next in
+    /// line gets it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// let names = rt_tasks_sync::Mutex::new(vec!["Ada"]);
+    /// names.lock().await.push("Grace");
+    /// assert_eq!(names.into_inner(), ["Ada", "Grace"]);
+    /// # });
+    /// ```
+    #[inline]
+    pub fn lock(&self) -> Lock<'_, T> {
+        Lock {
+            mutex: self,
+            waiter: Waiter::new(),
+        }
+    }
+
+    /// Waits for the lock, and returns a guard that keeps the mutex alive instead of borrowing it.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`lock`](Self::lock).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// use std::sync::Arc;
+    ///
+    /// let mutex = Arc::new(rt_tasks_sync::Mutex::new(1));
+    /// let guard = Arc::clone(&mutex).lock_owned().await;
+    /// std::thread::spawn(move || assert_eq!(*guard, 1)).join().unwrap();
+    /// assert!(mutex.try_lock().is_some());
+    /// # });
+    /// ```
+    #[inline]
+    pub fn lock_owned(self: Arc<Self>) -> LockOwned<T> {
+        LockOwned {
+            mutex: Some(self),
+            waiter: Waiter::new(),
+        }
+    }
+
+    /// Waits for the lock on a plain thread, which sleeps meanwhile.
+    ///
+    /// It stands in the same line as the tasks do. Inside a task it blocks that task's worker.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mutex = rt_tasks_sync::Mutex::new(1);
+    /// *mutex.lock_blocking() += 1;
+    /// assert_eq!(mutex.into_inner(), 2);
+    /// ```
+    pub fn lock_blocking(&self) -> MutexGuard<'_, T> {
+        match self.try_lock() {
+            Some(guard) => guard,
+            None => park::block_on(self.lock()),
+        }
+    }
+
+    /// Takes the lock if it is free.
+    ///
+    /// It is not free while somebody waits for it: then it is about to be handed over.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mutex = rt_tasks_sync::Mutex::new(());
+    /// let guard = mutex.try_lock();
+    /// assert!(guard.is_some() && mutex.try_lock().is_none());
+    /// ```
+    #[inline]
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        // Not `then_some`: dropping a guard that should not exist would unlock.
+        self.raw.try_lock().then(|| MutexGuard { mutex: self })
+    }
+
+    /// Takes the lock if it is free, and returns a guard that keeps the mutex alive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mutex = std::sync::Arc::new(rt_tasks_sync::Mutex::new(7));
+    /// assert_eq!(*mutex.try_lock_owned().unwrap(), 7);
+    /// ```
+    pub fn try_lock_owned(self: Arc<Self>) -> Option<OwnedMutexGuard<T>> {
+        self.raw.try_lock().then(|| OwnedMutexGuard { mutex: self })
+    }
+
+    /// Whether somebody holds the lock, or is about to be handed it.
+    pub fn is_locked(&self) -> bool {
+        // Relaxed: a snapshot, out of date when it is returned.
+        self.raw.state.load(Relaxed) & LOCKED != 0
+    }
+
+    /// Gives access to the value without locking: the borrow proves that nobody else has it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mut mutex = rt_tasks_sync::Mutex::new(1);
+    /// *mutex.get_mut() = 2;
+    /// assert_eq!(mutex.into_inner(), 2);
+    /// ```
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> From<T> for Mutex<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mutex")
+            .field("locked", &self.is_locked())
+            .finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// Waits for a [`Mutex`]; see [`Mutex::lock`].
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Lock<'a, T: ?Sized> {
+        mutex: &'a Mutex<T>,
+        #[pin]
+        waiter: Waiter<()>,
+    }
+
+    impl<T: ?Sized> PinnedDrop for Lock<'_, T> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.mutex.raw.leave(this.waiter.as_ref());
+        }
+    }
+}
+
+impl<'a, T: ?Sized> Future for Lock<'a, T> {
+    type Output = MutexGuard<'a, T>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        ready!(this.mutex.raw.poll_lock(this.waiter.as_ref(), cx));
+        Poll::Ready(MutexGuard { mutex: this.mutex })
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Lock<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Lock").field(&self.waiter).finish()
+    }
+}
+
+pin_project! {
+    /// Waits for a [`Mutex`]; see [`Mutex::lock_owned`].
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct LockOwned<T: ?Sized> {
+        // Until the guard is returned.
+        mutex: Option<Arc<Mutex<T>>>,
+        #[pin]
+        waiter: Waiter<()>,
+    }
+
+    impl<T: ?Sized> PinnedDrop for LockOwned<T> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let Some(mutex) = this.mutex {
+                mutex.raw.leave(this.waiter.as_ref());
+            }
+        }
+    }
+}
+
+impl<T: ?Sized> Future for LockOwned<T> {
+    type Output = OwnedMutexGuard<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mutex = this
+            .mutex
+            .take()
+            .expect("polled after it returned the lock");
+        if mutex.raw.poll_lock(this.waiter.as_ref(), cx).is_pending() {
+            *this.mutex = Some(mutex);
+            return Poll::Pending;
+        }
+        Poll::Ready(OwnedMutexGuard { mutex })
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for LockOwned<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LockOwned").field(&self.waiter).finish()
+    }
+}
+
+/// Access to what a [`Mutex`] protects; unlocks it when dropped.
+#[must_use = "the mutex is unlocked as soon as its guard is dropped"]
+pub struct MutexGuard<'a, T: ?Sized> {
+    mutex: &'a Mutex<T>,
+}
+
+// SAFETY: a shared guard gives out `&T` and nothing else. (It is `Send` where the mutex is `Sync`: any
+// thread may unlock.)
+unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
+
+impl<'a, T: ?Sized> MutexGuard<'a, T> {
+    /// The mutex that is locked.
+    pub fn mutex(this: &Self) -> &'a Mutex<T> {
+        this.mutex
+    }
+}
+
+impl<T: ?Sized> Drop for MutexGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.mutex.raw.unlock();
+    }
+}
+
+impl<T: ?Sized> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: the guard exists, so the lock is held, and for as long as the borrow lasts.
+        unsafe { &*self.mutex.value.get() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`; and the guard is borrowed exclusively.
+        unsafe { &mut *self.mutex.value.get() }
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// Access to what a [`Mutex`] protects, for as long as one likes; unlocks it when dropped.
+#[must_use = "the mutex is unlocked as soon as its guard is dropped"]
+pub struct OwnedMutexGuard<T: ?Sized> {
+    mutex: Arc<Mutex<T>>,
+}
+
+// SAFETY: as for `MutexGuard`.
+unsafe impl<T: ?Sized + Sync> Sync for OwnedMutexGuard<T> {}
+
+impl<T: ?Sized> OwnedMutexGuard<T> {
+    /// The mutex that is locked.
+    pub fn mutex(this: &Self) -> &Arc<Mutex<T>> {
+        &this.mutex
+    }
+}
+
+impl<T: ?Sized> Drop for OwnedMutexGuard<T> {
+    fn drop(&mut self) {
+        self.mutex.raw.unlock();
+    }
+}
+
+impl<T: ?Sized> Deref for OwnedMutexGuard<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: the guard exists, so the lock is held, and for as long as the borrow lasts.
+        unsafe { &*self.mutex.value.get() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for OwnedMutexGuard<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`; and the guard is borrowed exclusively.
+        unsafe { &mut *self.mutex.value.get() }
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for OwnedMutexGuard<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

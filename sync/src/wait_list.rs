@@ -1,0 +1,554 @@
+//! The one wait queue under every primitive of this crate.
+//!
+//! Lost wake-ups are the bug that every library of this kind has had, usually in several places: a
+//! waiter is woken, is dropped before it could act on that, and nobody else is told. So there is one
+//! queue here, it is the only file that touches waiters, and everything else is arithmetic on top of it.
+//!
+//! # The protocol
+//!
+//! A [`WaitList`] is a lock over two things: the state that its owner decides by, and one or more lines
+//! of waiters. A [`Waiter`] lives inside the future that waits, pinned, so waiting allocates nothing.
+//!
+//! 1. To wait, lock, *look at the state once more*, and only if the answer is still no,
+//!    [`enqueue`](Locked::enqueue). Whoever changes the state does it under the same lock, or makes
+//!    certain to take the lock afterwards; so between the look and the enqueueing nothing can be missed.
+//! 2. To let somebody go on, lock and [`grant`](Locked::grant): the front of the line leaves it, and is
+//!    from then on the owner of what it waited for, whether or not it has run since. That makes the lines
+//!    fair: nobody can come in between, because there is no moment at which the thing is free.
+//! 3. A waiter learns of its grant in [`poll`](WaitList::poll), without the lock.
+//! 4. A future that is dropped calls [`leave`](Locked::leave). A waiter that was still in line is gone
+//!    from it; one that had been granted something gets [`Left::Granted`], and its future has to give
+//!    the grant on to the next (rule T: an operation that was cancelled did not happen).
+//!
+//! Wakers are user code. They are cloned, called and dropped outside the lock: `grant` only collects
+//! them, and they are called, first granted first, when [`Locked`] has released the lock. A waker that
+//! panics keeps no other from being called, and leaves no lock poisoned.
+//!
+//! # Invariants
+//!
+//! 1. A waiter is in one of three phases. Only its own future moves it from `IDLE` to `WAITING`, and
+//!    only under the lock; from `WAITING` it is moved under the lock, to `GRANTED` by `grant` or to
+//!    `IDLE` by `leave`; from `GRANTED` to `IDLE` only by its own future.
+//! 2. While it is `WAITING`, its node is touched under the lock only. In the other phases it is touched
+//!    by its own future only.
+//! 3. The pointers of a line, and those between nodes, lead to waiters that are `WAITING`, all of them in
+//!    this list.
+//! 4. A waiter does not move, nor is its memory used for something else, before it is dropped (it is
+//!    pinned), and it is not dropped while it is `WAITING`: its future has called `leave` by then. Where
+//!    a bug breaks that the process is aborted, because another thread is about to follow the pointer.
+//! 5. A waiter returns to the list it was enqueued in: the node keeps that list's address, and every
+//!    method that is given a waiter checks it.
+//! 6. A node is initialised while its waiter is not `IDLE`. When it becomes so its waker has been taken,
+//!    so that nothing in it needs dropping.
+//!
+//! # Memory ordering
+//!
+//! The lock orders all but one thing. `grant`: the granter's store of `GRANTED` releases the payload and
+//! all it did before, the future's load acquires them, without the lock. It is the granter's last access
+//! to the waiter, which may be gone the next moment.
+
+use std::fmt;
+use std::marker::PhantomPinned;
+use std::mem::MaybeUninit;
+use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr;
+use std::task::{Context, Poll, Waker};
+
+use rt_tasks_runtime::const_unless_loom;
+use rt_tasks_runtime::shim::atomic::AtomicU8;
+use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
+use rt_tasks_runtime::shim::{Mutex, MutexGuard, UnsafeCell, lock};
+
+/// In no line, and nothing is granted: not yet waiting, or through with it.
+const IDLE: u8 = 0;
+/// In a line.
+const WAITING: u8 = 1;
+/// Taken out of its line by `grant`; its future has not seen that yet.
+const GRANTED: u8 = 2;
+
+/// A lock over a primitive's state `S` and its lines of waiters, each of which carries a payload `P`.
+pub(crate) struct WaitList<S, P, const LINES: usize = 1> {
+    inner: Mutex<Inner<S, P, LINES>>,
+}
+
+struct Inner<S, P, const LINES: usize> {
+    state: S,
+    lines: [Line<P>; LINES],
+}
+
+/// A doubly linked list of waiters, the longest waiting first.
+struct Line<P> {
+    front: *const Waiter<P>,
+    back: *const Waiter<P>,
+    len: usize,
+}
+
+// SAFETY: the pointers are followed only under the lock (Invariants 2 and 3); what moves from thread to
+// thread with them are payloads and wakers.
+unsafe impl<P: Send> Send for Line<P> {}
+
+/// One place in a line; part of the future that waits.
+pub(crate) struct Waiter<P> {
+    phase: AtomicU8,
+    /// Not initialised while the waiter is idle: most waits are over before they began, and cost no more
+    /// than the byte above.
+    node: UnsafeCell<MaybeUninit<Node<P>>>,
+    _pinned: PhantomPinned,
+}
+
+// SAFETY: Invariants 1 and 2: the future's thread and those that hold the lock never touch the node at
+// the same time, so that sharing a waiter is no more than sending its payload.
+unsafe impl<P: Send> Send for Waiter<P> {}
+// SAFETY: as above.
+unsafe impl<P: Send> Sync for Waiter<P> {}
+
+struct Node<P> {
+    /// The address of the list that the waiter is or was in (Invariant 5).
+    list: *const (),
+    line: usize,
+    ahead: *const Waiter<P>,
+    behind: *const Waiter<P>,
+    /// Whom to wake; taken by `grant`.
+    waker: Option<Waker>,
+    /// What is asked for, and after the grant the answer.
+    payload: P,
+}
+
+/// What a future that stops waiting leaves behind.
+#[derive(Debug)]
+#[must_use = "what was granted must be given on"]
+pub(crate) enum Left<P> {
+    /// It was not in line.
+    Idle,
+    /// It was in line, and is no longer.
+    Waiting,
+    /// It had been granted this, and nobody has it now.
+    Granted(P),
+}
+
+/// The lock, held. When it is dropped it releases the lock, then wakes those who were granted something.
+pub(crate) struct Locked<'a, S, P, const LINES: usize> {
+    // The order of the fields is the order in which they are dropped: first the lock is released.
+    guard: MutexGuard<'a, Inner<S, P, LINES>>,
+    granted: Wakers,
+    /// The waker of the waiter that left.
+    left: Option<Waker>,
+    list: &'a WaitList<S, P, LINES>,
+}
+
+/// Wakers to be called, in order. Mostly one: the others go to the heap.
+struct Wakers {
+    first: Option<Waker>,
+    others: Vec<Waker>,
+}
+
+impl<S, P: Copy, const LINES: usize> WaitList<S, P, LINES> {
+    const_unless_loom! {
+        /// Makes a list in which nobody waits.
+        pub(crate) const fn new(state: S) -> Self {
+            Self {
+                inner: Mutex::new(Inner {
+                    state,
+                    lines: [const { Line::new() }; LINES],
+                }),
+            }
+        }
+    }
+
+    /// Takes the lock.
+    #[inline]
+    pub(crate) fn lock(&self) -> Locked<'_, S, P, LINES> {
+        Locked {
+            guard: lock(&self.inner),
+            granted: Wakers::none(),
+            left: None,
+            list: self,
+        }
+    }
+
+    /// Asks whether a waiter that was enqueued has been granted what it waits for.
+    ///
+    /// Returns its payload, as `grant` has left it; then the waiter is idle again.
+    #[inline]
+    pub(crate) fn poll(&self, waiter: Pin<&Waiter<P>>, cx: &mut Context<'_>) -> Poll<P> {
+        match waiter.redeem() {
+            Some(payload) => Poll::Ready(payload),
+            None => self.poll_waiting(waiter, cx),
+        }
+    }
+
+    /// Sees to it that the waiter's latest waker is the one that will be called.
+    #[cold]
+    fn poll_waiting(&self, waiter: Pin<&Waiter<P>>, cx: &mut Context<'_>) -> Poll<P> {
+        if waiter.is_idle() {
+            unreachable!("a waiter is polled only after it was enqueued");
+        }
+        if self
+            .lock()
+            .with_waker_of(waiter, |stored| stored.will_wake(cx.waker()))
+            == Some(true)
+        {
+            return Poll::Pending;
+        }
+        // Cloned and dropped without the lock: both may run any code.
+        let mut waker = cx.waker().clone();
+        let waiting = self
+            .lock()
+            .with_waker_of(waiter, |stored| std::mem::swap(stored, &mut waker));
+        match waiting {
+            Some(()) => Poll::Pending,
+            None => Poll::Ready(
+                waiter
+                    .redeem()
+                    .expect("a waiter that left its line was granted"),
+            ),
+        }
+    }
+
+    fn address(&self) -> *const () {
+        ptr::from_ref(self).cast()
+    }
+}
+
+impl<S, P: Copy, const LINES: usize> Locked<'_, S, P, LINES> {
+    /// Puts an idle waiter at the end of a line.
+    ///
+    /// # Panics
+    ///
+    /// When the waiter is not idle.
+    pub(crate) fn enqueue(
+        &mut self,
+        line: usize,
+        waiter: Pin<&Waiter<P>>,
+        payload: P,
+        waker: Waker,
+    ) {
+        assert!(waiter.is_idle(), "a waiter stands in one line at a time");
+        let address = ptr::from_ref(waiter.get_ref());
+        let ahead = std::mem::replace(&mut self.guard.lines[line].back, address);
+        let node = Node {
+            list: self.list.address(),
+            line,
+            ahead,
+            behind: ptr::null(),
+            waker: Some(waker),
+            payload,
+        };
+        waiter.node.with_mut(|place| {
+            // SAFETY: Invariant 2: the waiter is idle, and this is its future's thread.
+            unsafe { (*place).write(node) };
+        });
+        // Relaxed: until the lock is released nobody else knows of this waiter.
+        waiter.phase.store(WAITING, Relaxed);
+        // SAFETY: Invariant 3, and the lock is held.
+        unsafe { self.link_behind(line, ahead, address) };
+        self.guard.lines[line].len += 1;
+    }
+
+    /// How many wait in a line.
+    #[inline]
+    pub(crate) fn len(&self, line: usize) -> usize {
+        self.guard.lines[line].len
+    }
+
+    /// Whether nobody waits in a line.
+    #[inline]
+    pub(crate) fn is_empty(&self, line: usize) -> bool {
+        self.guard.lines[line].len == 0
+    }
+
+    /// What the front of a line asks for.
+    pub(crate) fn front(&self, line: usize) -> Option<P> {
+        let front = self.guard.lines[line].front;
+        if front.is_null() {
+            return None;
+        }
+        // SAFETY: Invariants 3 and 4: whoever is in line exists, and cannot leave while the lock is held.
+        let waiter = unsafe { &*front };
+        // SAFETY: Invariant 2: it is waiting, and the lock is held.
+        Some(unsafe { waiter.with_node(|node| node.payload) })
+    }
+
+    /// Gives the front of a line what it waits for, with `answer` as its payload.
+    ///
+    /// Returns false when nobody waits there. It is woken once the lock has been released.
+    pub(crate) fn grant(&mut self, line: usize, answer: P) -> bool {
+        let front = self.guard.lines[line].front;
+        if front.is_null() {
+            return false;
+        }
+        // SAFETY: Invariants 3 and 4, and the lock is held.
+        let waiter = unsafe { &*front };
+        // SAFETY: Invariant 3: it is in this list.
+        unsafe { self.unlink(waiter) };
+        // SAFETY: Invariant 2: it is waiting, and the lock is held.
+        let waker = unsafe {
+            waiter.with_node(|node| {
+                node.payload = answer;
+                node.waker.take()
+            })
+        };
+        // ORDERING(grant): Release: the waiter's future reads the payload without the lock. From here on
+        // the waiter is not touched any more.
+        waiter.phase.store(GRANTED, Release);
+        self.granted.extend(waker);
+        true
+    }
+
+    /// Gives everyone who waits in a line the same answer.
+    pub(crate) fn grant_all(&mut self, line: usize, answer: P) {
+        self.granted.reserve(self.len(line));
+        while self.grant(line, answer) {}
+    }
+
+    /// Takes a waiter out of its line, because its future is dropped.
+    pub(crate) fn leave(&mut self, waiter: Pin<&Waiter<P>>) -> Left<P> {
+        if let Some(payload) = waiter.redeem() {
+            return Left::Granted(payload);
+        }
+        if waiter.is_idle() {
+            return Left::Idle;
+        }
+        // SAFETY: Invariant 2: it is waiting, for it was not granted anything, and the lock is held.
+        let (list, waker) = unsafe { waiter.with_node(|node| (node.list, node.waker.take())) };
+        assert_eq!(
+            list,
+            self.list.address(),
+            "a waiter leaves the list it is in"
+        );
+        // SAFETY: Invariant 3: it is waiting, and in this list.
+        unsafe { self.unlink(waiter.get_ref()) };
+        // Relaxed: only its own future will look.
+        waiter.phase.store(IDLE, Relaxed);
+        self.left = waker;
+        Left::Waiting
+    }
+
+    /// Runs `f` on the waker of a waiter, if that is still in line.
+    fn with_waker_of<R>(
+        &mut self,
+        waiter: Pin<&Waiter<P>>,
+        f: impl FnOnce(&mut Waker) -> R,
+    ) -> Option<R> {
+        // Relaxed: the lock is held, so the phase cannot change to or from `WAITING`.
+        if waiter.phase.load(Relaxed) != WAITING {
+            return None;
+        }
+        let list = self.list.address();
+        // SAFETY: Invariant 2: it is waiting; the lock is that of its list, which the line below checks
+        // before anything is changed.
+        unsafe {
+            waiter.with_node(|node| {
+                assert_eq!(node.list, list, "a waiter is polled with the list it is in");
+                node.waker.as_mut().map(f)
+            })
+        }
+    }
+
+    /// Takes a waiter out of its line.
+    ///
+    /// # Safety
+    ///
+    /// The waiter is in this list.
+    unsafe fn unlink(&mut self, waiter: &Waiter<P>) {
+        // SAFETY: Invariant 2: whoever is in a line is waiting, and the lock is held.
+        let (line, ahead, behind) =
+            unsafe { waiter.with_node(|node| (node.line, node.ahead, node.behind)) };
+        // SAFETY: Invariant 3 for this waiter's neighbours.
+        unsafe { self.link_behind(line, ahead, behind) };
+        // SAFETY: as above.
+        unsafe { self.link_ahead(line, behind, ahead) };
+        self.guard.lines[line].len -= 1;
+    }
+
+    /// Makes `behind` the next after `ahead`, or the front of the line where there is no one ahead.
+    ///
+    /// # Safety
+    ///
+    /// `ahead` is null or a waiter in this list.
+    unsafe fn link_behind(
+        &mut self,
+        line: usize,
+        ahead: *const Waiter<P>,
+        behind: *const Waiter<P>,
+    ) {
+        if ahead.is_null() {
+            self.guard.lines[line].front = behind;
+            return;
+        }
+        // SAFETY: Invariant 4, and the caller's promise: it exists.
+        let waiter = unsafe { &*ahead };
+        // SAFETY: Invariant 2: it is waiting, and the lock is held.
+        unsafe { waiter.with_node(|node| node.behind = behind) };
+    }
+
+    /// Makes `ahead` the one before `behind`, or the back of the line where there is no one behind.
+    ///
+    /// # Safety
+    ///
+    /// `behind` is null or a waiter in this list.
+    unsafe fn link_ahead(
+        &mut self,
+        line: usize,
+        behind: *const Waiter<P>,
+        ahead: *const Waiter<P>,
+    ) {
+        if behind.is_null() {
+            self.guard.lines[line].back = ahead;
+            return;
+        }
+        // SAFETY: Invariant 4, and the caller's promise: it exists.
+        let waiter = unsafe { &*behind };
+        // SAFETY: Invariant 2: it is waiting, and the lock is held.
+        unsafe { waiter.with_node(|node| node.ahead = ahead) };
+    }
+}
+
+impl<S, P, const LINES: usize> Deref for Locked<'_, S, P, LINES> {
+    type Target = S;
+
+    #[inline]
+    fn deref(&self) -> &S {
+        &self.guard.state
+    }
+}
+
+impl<S, P, const LINES: usize> DerefMut for Locked<'_, S, P, LINES> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut S {
+        &mut self.guard.state
+    }
+}
+
+impl<P: Copy> Waiter<P> {
+    /// Makes a waiter that is in no line.
+    pub(crate) fn new() -> Self {
+        Self {
+            phase: AtomicU8::new(IDLE),
+            node: UnsafeCell::new(MaybeUninit::uninit()),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Whether it is neither in line nor granted anything. Only its own future may ask.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        // Relaxed: Invariant 1: only the asker moves it to and from this phase.
+        self.phase.load(Relaxed) == IDLE
+    }
+
+    /// Takes what was granted, if something was. Only its own future may ask.
+    #[inline]
+    fn redeem(&self) -> Option<P> {
+        // ORDERING(grant): Acquire, for the store in `grant`.
+        if self.phase.load(Acquire) != GRANTED {
+            return None;
+        }
+        // SAFETY: Invariants 2 and 6: it was granted, and this is its future's thread.
+        let payload = unsafe { self.with_node(|node| node.payload) };
+        // Relaxed: Invariant 1: in this phase nobody else looks.
+        self.phase.store(IDLE, Relaxed);
+        Some(payload)
+    }
+
+    /// # Safety
+    ///
+    /// Invariants 2 and 6: the waiter is waiting and the caller holds the lock of its list; or it is
+    /// granted, and the caller acts for its future.
+    #[inline]
+    unsafe fn with_node<R>(&self, f: impl FnOnce(&mut Node<P>) -> R) -> R {
+        self.node.with_mut(|node| {
+            // SAFETY: the caller's promise: nobody else touches the node meanwhile.
+            let node = unsafe { &mut *node };
+            // SAFETY: the caller's promise, Invariant 6.
+            f(unsafe { node.assume_init_mut() })
+        })
+    }
+}
+
+impl<P> Drop for Waiter<P> {
+    fn drop(&mut self) {
+        // Relaxed: it is this future's own phase, or the process is lost anyhow.
+        if self.phase.load(Relaxed) == WAITING {
+            // Invariant 4: a line still leads here.
+            std::process::abort();
+        }
+    }
+}
+
+impl<P> fmt::Debug for Waiter<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.phase.load(Relaxed) {
+            IDLE => "Idle",
+            WAITING => "Waiting",
+            _ => "Granted",
+        })
+    }
+}
+
+impl<P> Line<P> {
+    const fn new() -> Self {
+        Self {
+            front: ptr::null(),
+            back: ptr::null(),
+            len: 0,
+        }
+    }
+}
+
+impl Wakers {
+    #[inline]
+    const fn none() -> Self {
+        Self {
+            first: None,
+            others: Vec::new(),
+        }
+    }
+
+    fn reserve(&mut self, n_wakers: usize) {
+        self.others.reserve(n_wakers.saturating_sub(1));
+    }
+
+    fn extend(&mut self, waker: Option<Waker>) {
+        if self.first.is_none() {
+            self.first = waker;
+        } else {
+            self.others.extend(waker);
+        }
+    }
+}
+
+impl Drop for Wakers {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(waker) = self.first.take() {
+            wake(waker);
+            self.others.drain(..).for_each(wake);
+        }
+    }
+}
+
+fn wake(waker: Waker) {
+    shielded(|| waker.wake());
+}
+
+/// Calls a waker. Should it panic, that is its executor's bug, of which the panic hook has told: those
+/// behind it are woken nevertheless, and the one who released a lock is not to suffer for it.
+#[inline]
+pub(crate) fn shielded(call: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+        // Forgotten, because dropping it may panic once more.
+        std::mem::forget(payload);
+    }
+}
+
+impl<S, P: Copy, const LINES: usize> fmt::Debug for WaitList<S, P, LINES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let locked = self.lock();
+        f.debug_list()
+            .entries((0..LINES).map(|line| locked.len(line)))
+            .finish()
+    }
+}

@@ -1,0 +1,104 @@
+//! The table of what is `Send`, `Sync` and `Unpin`, checked when this compiles.
+
+use std::cell::Cell;
+use std::error::Error;
+use std::rc::Rc;
+
+use rt_tasks_sync::queue::{self, Items};
+use rt_tasks_sync::{
+    Closed, Event, Job, Mutex, MutexGuard, OwnedMutexGuard, OwnedPermit, Permit, Queue, Semaphore,
+    ShutDown, TaskDoneError, TooManyPermits, TryAcquireError, TryGetError, TryPutError, event,
+    mutex, oneshot, semaphore,
+};
+
+/// `Send` and not `Sync`.
+type SendOnly = Cell<u8>;
+/// `Sync` and not `Send`.
+type SyncOnly = std::sync::MutexGuard<'static, u8>;
+type Neither = Rc<u8>;
+
+/// Says whether a type implements a trait: an inherent constant hides the trait's where its bound holds.
+macro_rules! implements {
+    ($type:ty: $($bound:tt)+) => {{
+        #[allow(dead_code)] // Used where the bound does not hold.
+        trait Otherwise {
+            const YES: bool = false;
+        }
+        impl<T: ?Sized> Otherwise for T {}
+        struct Probe<T: ?Sized>(std::marker::PhantomData<T>);
+        #[allow(dead_code)] // Used where the bound holds.
+        impl<T: ?Sized + $($bound)+> Probe<T> {
+            const YES: bool = true;
+        }
+        <Probe<$type>>::YES
+    }};
+}
+
+macro_rules! table {
+    ($($type:ty: $send:literal $sync:literal $unpin:literal;)+) => {$(
+        assert!(implements!($type: Send) == $send, concat!(stringify!($type), ": Send"));
+        assert!(implements!($type: Sync) == $sync, concat!(stringify!($type), ": Sync"));
+        assert!(implements!($type: Unpin) == $unpin, concat!(stringify!($type), ": Unpin"));
+    )+};
+}
+
+const _: () = {
+    table! {
+        // Type                                Send  Sync  Unpin
+        Mutex<SendOnly>:                       true  true  true;
+        Mutex<SyncOnly>:                       false false true;
+        Mutex<Neither>:                        false false true;
+        MutexGuard<'static, SendOnly>:         true  false true;
+        MutexGuard<'static, u8>:               true  true  true;
+        MutexGuard<'static, Neither>:          false false true;
+        OwnedMutexGuard<SendOnly>:             true  false true;
+        OwnedMutexGuard<u8>:                   true  true  true;
+        OwnedMutexGuard<Neither>:              false false true;
+        mutex::Lock<'static, SendOnly>:        true  true  false;
+        mutex::Lock<'static, Neither>:         false false false;
+        mutex::LockOwned<SendOnly>:            true  true  false;
+        Semaphore:                             true  true  true;
+        Permit<'static>:                       true  true  true;
+        OwnedPermit:                           true  true  true;
+        semaphore::Acquire<'static>:           true  true  false;
+        semaphore::AcquireOwned:               true  true  false;
+        Event:                                 true  true  true;
+        event::Wait<'static>:                  true  true  false;
+        Queue<SendOnly>:                       true  true  true;
+        Queue<Neither>:                        false false true;
+        Job<SendOnly>:                         true  false true;
+        Job<u8>:                               true  true  true;
+        Items<SendOnly>:                       true  true  true;
+        queue::Get<'static, SendOnly>:         true  true  false;
+        queue::Get<'static, Neither>:          false false false;
+        queue::Put<'static, SendOnly>:         true  false false;
+        queue::Put<'static, u8>:               true  true  false;
+        queue::Take<'static, SendOnly>:        true  true  false;
+        queue::Join<'static, SendOnly>:        true  true  false;
+        oneshot::Sender<SendOnly>:             true  true  true;
+        oneshot::Sender<Neither>:              false false true;
+        oneshot::Receiver<SendOnly>:           true  true  true;
+        oneshot::Receiver<Neither>:            false false true;
+        oneshot::Closed<'static, SendOnly>:    true  true  true;
+        ShutDown<SendOnly>:                    true  true  true;
+        ShutDown<Neither>:                     false false true;
+        ShutDown:                              true  true  true;
+        TryPutError<u8>:                       true  true  true;
+    }
+};
+
+/// Every error is an `Error` that a box with `Send + Sync` takes.
+#[test]
+fn errors_go_into_a_box() {
+    fn boxed<E: Error + Send + Sync + 'static>() {}
+    boxed::<Closed>();
+    boxed::<TryAcquireError>();
+    boxed::<TooManyPermits>();
+    boxed::<ShutDown>();
+    boxed::<ShutDown<Box<dyn FnOnce() + Send>>>();
+    boxed::<TryPutError<u8>>();
+    boxed::<TryGetError>();
+    boxed::<TaskDoneError>();
+    boxed::<oneshot::RecvError>();
+    boxed::<oneshot::TryRecvError>();
+}

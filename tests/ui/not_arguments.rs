@@ -1,0 +1,2 @@
+#[rt::main(workers(2))]
+async fn main() {}

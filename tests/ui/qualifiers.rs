@@ -1,0 +1,5 @@
+#[rt::main]
+async unsafe fn main() {}
+
+#[rt::test]
+async extern "C" fn tested() {}

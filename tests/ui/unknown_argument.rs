@@ -1,0 +1,5 @@
+#[rt::main(threads = 4)]
+async fn main() {}
+
+#[rt::test(flavour)]
+async fn tested() {}

@@ -1,0 +1,2 @@
+#[rt::main(virtual_time)]
+async fn main() {}

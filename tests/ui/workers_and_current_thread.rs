@@ -1,0 +1,2 @@
+#[rt::main(current_thread, workers = 2)]
+async fn main() {}

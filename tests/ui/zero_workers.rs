@@ -1,0 +1,2 @@
+#[rt::main(workers = 0)]
+async fn main() {}
