@@ -93,14 +93,10 @@ pub(crate) async fn fetch(
 
 /// The error that ended the group, without the group around it.
 fn cause(error: GroupError) -> BoxError {
-    match error
-        .into_errors()
-        .into_iter()
-        .next()
-        .map(|failure| failure.kind)
-    {
-        Some(FailureKind::Error(error)) => error,
-        Some(other) => other.to_string().into(),
+    let first = error.into_errors().into_iter().next();
+    match first.map(|failure| (failure.to_string(), failure.kind)) {
+        Some((_, FailureKind::Error(error))) => error,
+        Some((text, _)) => text.into(),
         None => "the mirror stopped without an error".into(),
     }
 }
