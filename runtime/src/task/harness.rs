@@ -169,10 +169,16 @@ unsafe fn drop_body<F: Future, H: Hook<F::Output>>(
     outcome: Result<F::Output, JoinError>,
 ) -> Result<F::Output, JoinError> {
     let stage = cell.stage.get();
-    let dropped = catch_unwind(AssertUnwindSafe(|| {
+    let drop_it = || {
         // SAFETY: by the caller's promise nobody else touches the stage; the assignment drops the future in
         // place, and leaves the stage `Taken` also when that panics.
         unsafe { *stage = Stage::Taken };
+    };
+    let is_suspended = matches!(&outcome, Err(error) if error.is_cancelled());
+    let dropped = catch_unwind(AssertUnwindSafe(|| match is_suspended {
+        // Where it is suspended destructors may register cleanup, which then runs in the order of the drops.
+        true => cell.header.cold().scope.unwind(drop_it),
+        false => drop_it(),
     }));
     match dropped {
         Ok(()) => outcome,
@@ -365,12 +371,13 @@ pub(crate) fn cancel(header: &Header, cancelled: impl FnOnce() -> Cancelled) -> 
     if state.is_complete() || state.is_cancelled() {
         return false;
     }
-    // Before the bit, so that whoever sees the bit finds the reason; the first reason is kept (rule C8).
-    let _ = header.cold().cancelled.set(cancelled());
+    // Before the bit, so that whoever sees the bit finds the reason. The first reason is kept (rule C8), and who
+    // gave it is told so, even if another caller was quicker to set the bit.
+    let is_ours = header.cold().cancelled.set(cancelled()).is_ok();
     let (first, wake) = header.state.cancel();
     if wake == Wake::Submit {
         // SAFETY: the task became scheduled by this call.
         scheduler::schedule(unsafe { Task::new(NonNull::from(header)) });
     }
-    first
+    is_ours && (first || header.state.load().is_cancelled())
 }
