@@ -41,6 +41,11 @@ pub use rt_tasks_runtime::{
     timeout, timeout_at, yield_now,
 };
 
+pub use rt_tasks_sync::{
+    BoxError, ChildOutput, FailureKind, GroupBuilder, GroupError, GroupHandle, GroupScope, Policy,
+    TaskFailure, TaskGroup, ok,
+};
+
 #[cfg(feature = "fs")]
 pub use rt_tasks_io::fs;
 #[cfg(feature = "hyper")]
