@@ -165,6 +165,7 @@ impl Shared {
         self.config.grace
     }
 
+    #[inline]
     pub(crate) fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Relaxed)
     }
@@ -204,6 +205,7 @@ impl Shared {
     }
 
     /// Milliseconds since the runtime was built, as some worker saw them last.
+    #[inline]
     pub(crate) fn coarse_millis(&self) -> u32 {
         self.coarse_millis.load(Ordering::Relaxed)
     }
@@ -507,7 +509,7 @@ pub(crate) fn holds_arena(arena: NonNull<Arena>) -> bool {
 }
 
 /// Gives `f` the seat this thread holds of a runtime.
-#[inline]
+#[inline(always)]
 fn with_seat_of<R>(shared: *const Shared, f: impl FnOnce(Option<&Seat>, bool) -> R) -> R {
     context::with(|cx| {
         let seat = cx.seat.get();
@@ -541,6 +543,7 @@ pub(crate) fn schedule(task: Task) {
 }
 
 /// Where a new task lives, and its id.
+#[inline]
 pub(crate) fn alloc(shared: &Shared, class: u8) -> (NonNull<Header>, TaskId) {
     let (block, id) = with_seat_of(shared, |seat, _| match seat {
         Some(seat) => {
