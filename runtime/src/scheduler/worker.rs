@@ -283,6 +283,7 @@ impl<'a> Worker<'a> {
         let mut events = self.shared.poller.take_buffer();
         let (_, waited) = self.parker.park_polling(|| reactor.wait(&mut events, timeout));
         drop(turn);
+        self.shared.poller.set_polled(self.shared.clock.now());
         self.shared.check_poller(waited);
         // Sent away meanwhile or not: the events are ours.
         self.get_up();
