@@ -24,6 +24,17 @@ pub enum FailureKind<E = BoxError> {
     Elapsed(Elapsed),
 }
 
+impl<E: Display> Display for FailureKind<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(error) => error.fmt(f),
+            Self::Panic(panic) => panic.fmt(f),
+            Self::Cancelled(cancelled) => cancelled.fmt(f),
+            Self::Elapsed(elapsed) => elapsed.fmt(f),
+        }
+    }
+}
+
 /// One failure of a group.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -41,12 +52,7 @@ pub struct TaskFailure<E = BoxError> {
 impl<E: Display> Display for TaskFailure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_label(f)?;
-        match &self.kind {
-            FailureKind::Error(error) => write!(f, ": {error}"),
-            FailureKind::Panic(panic) => write!(f, " {panic}"),
-            FailureKind::Cancelled(cancelled) => write!(f, " was {cancelled}"),
-            FailureKind::Elapsed(elapsed) => write!(f, ": {elapsed}"),
-        }
+        write!(f, ": {}", self.kind)
     }
 }
 

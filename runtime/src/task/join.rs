@@ -63,10 +63,12 @@ impl<T> JoinHandle<T> {
     /// # Safety
     ///
     /// The caller gives a reference and the join interest away, and `T` fits (Invariant 2).
+    #[inline]
     pub(crate) unsafe fn from_raw(header: NonNull<Header>) -> Self {
         Self { header, taken: false, _value: PhantomData }
     }
 
+    #[inline]
     fn header(&self) -> &Header {
         // SAFETY: Invariant 1.
         unsafe { self.header.as_ref() }
@@ -104,6 +106,7 @@ impl<T> JoinHandle<T> {
 
     /// Whether the task is through, its cleanup included.
     #[must_use]
+    #[inline]
     pub fn is_finished(&self) -> bool {
         self.header().state.load().is_complete()
     }
@@ -132,6 +135,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// Takes the result.
+    #[inline]
     fn take(&mut self) -> Result<T, JoinError> {
         debug_assert!(!self.taken && self.is_finished());
         self.taken = true;
@@ -187,7 +191,10 @@ impl<T> JoinHandle<T> {
     ///
     /// As awaiting the handle.
     pub fn join_blocking(self) -> Result<T, JoinError> {
-        scheduler::block_on_anywhere(self)
+        match self.awaited_itself() {
+            Some(error) => Err(error),
+            None => scheduler::block_on_anywhere(self),
+        }
     }
 
     /// Waits for the task from a plain thread, at most `limit`.
@@ -196,6 +203,9 @@ impl<T> JoinHandle<T> {
     ///
     /// The handle, if the time is up first.
     pub fn join_blocking_timeout(self, limit: Duration) -> Result<Result<T, JoinError>, Self> {
+        if let Some(error) = self.awaited_itself() {
+            return Ok(Err(error));
+        }
         let mut handle = self;
         match scheduler::block_on_within(&mut handle, limit) {
             Some(result) => Ok(result),
@@ -221,6 +231,18 @@ impl<T> JoinHandle<T> {
         OwnedTask { handle: self }
     }
 
+    /// The error of a join that could never resolve, because this is the task's own code (rule C9).
+    fn awaited_itself(&self) -> Option<JoinError> {
+        let is_own = context::with(|current| {
+            std::ptr::eq(current.task.get(), self.header.as_ptr()) && !self.is_finished()
+        });
+        is_own.then(|| {
+            let info = self.header().info();
+            JoinError::awaited_itself(info.spawned_at, info)
+        })
+    }
+
+    #[inline]
     fn poll_join(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         assert!(!self.taken, "a JoinHandle was polled after it gave its result");
         let header = self.header();
@@ -242,6 +264,7 @@ impl<T> JoinHandle<T> {
         self.ready_or_pending()
     }
 
+    #[inline]
     fn ready_or_pending(&mut self) -> Poll<Result<T, JoinError>> {
         if self.is_finished() {
             return Poll::Ready(self.take());
@@ -259,12 +282,8 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let own = context::with(|current| {
-            std::ptr::eq(current.task.get(), self.header.as_ptr()) && !self.is_finished()
-        });
-        if own {
-            let info = self.header().info();
-            return Poll::Ready(Err(JoinError::awaited_itself(info.spawned_at, info)));
+        if let Some(error) = self.awaited_itself() {
+            return Poll::Ready(Err(error));
         }
         ready!(coop::poll_proceed(cx));
         let poll = self.poll_join(cx);
