@@ -31,8 +31,8 @@ pub fn svg(report: &Report) -> Result<String> {
 fn draw(report: &Report, picture: &mut String) -> Result<(), Box<dyn std::error::Error>> {
     let n_rows = report.rows.len();
     let size = (WIDTH, n_rows as u32 * ROW_HEIGHT + MARGINS);
-    // The axis counts its last row in.
-    let segments = 0..n_rows.saturating_sub(1);
+    // The axis counts its last row in, and needs two of them to have a length.
+    let segments = 0..n_rows.max(2) - 1;
     let range = range(report);
     let ticks: Vec<f64> = TICKS
         .into_iter()
