@@ -208,10 +208,10 @@ impl Shared {
         self.coarse_millis.load(Ordering::Relaxed)
     }
 
-    /// The earliest deadline of all timers.
+    /// The earliest deadline of all timers that are armed.
     fn next_deadline(&self) -> Nanos {
-        let seats = self.seats.iter().map(|seat| seat.timers.next()).min().unwrap_or(NEVER);
-        seats.min(self.outside_timers.next())
+        let seats = self.seats.iter().map(|seat| seat.timers.settle()).min().unwrap_or(NEVER);
+        seats.min(self.outside_timers.settle())
     }
 
     /// Fires what is due, whoever it belongs to.
@@ -248,11 +248,15 @@ impl Shared {
                 return true;
             }
         }
-        match self.next_deadline() {
-            NEVER => false,
-            deadline => {
-                self.clock.advance_to(deadline);
-                self.fire_all(deadline)
+        loop {
+            let deadline = self.next_deadline();
+            if deadline == NEVER {
+                return false;
+            }
+            self.clock.advance_to(deadline);
+            // Nothing fires if another thread cancelled that timer meanwhile: then there is a next one.
+            if self.fire_all(deadline) {
+                return true;
             }
         }
     }

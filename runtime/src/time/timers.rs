@@ -165,6 +165,22 @@ impl Timers {
         }
     }
 
+    /// The earliest armed deadline itself, without the void entries before it: a clock that jumps must not stop
+    /// at a timer that was cancelled.
+    pub(crate) fn settle(&self) -> Nanos {
+        let mut state = lock_std(&self.state);
+        let next = loop {
+            let Some(Reverse(entry)) = state.heap.peek().copied() else { break NEVER };
+            if state.slots[entry.slot as usize].generation == entry.generation {
+                break entry.deadline;
+            }
+            state.heap.pop();
+            state.n_void -= 1;
+        };
+        self.next.store(next, Ordering::Relaxed);
+        next
+    }
+
     /// How many timers are armed.
     pub(crate) fn len(&self) -> usize {
         let state = lock_std(&self.state);
