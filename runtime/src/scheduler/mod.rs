@@ -586,9 +586,19 @@ pub(crate) fn count_end(header: &Header) {
     if header.is_local() {
         shared.n_local.fetch_sub(1, Ordering::Relaxed);
     }
-    if shared.is_closing() {
-        shared.wake_closer();
-    }
+}
+
+/// Tells shutdown that a task is complete: after the state word says so, or it would look too early and then
+/// wait for its grace.
+#[inline]
+pub(crate) fn tell_closer() {
+    context::with_runtime(|shared| {
+        if let Some(shared) = shared {
+            if shared.is_closing() {
+                shared.wake_closer();
+            }
+        }
+    });
 }
 
 /// The timers that a future polled on this thread registers with.

@@ -98,20 +98,35 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
     report
 }
 
+/// The first pause between two looks at what is left; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
 /// Cancels every task and runs them until none is left or the grace is over.
+///
+/// Whoever completes a task wakes us if it sees that we are closing. It does: cancelling writes to the state
+/// word of each task, and who completes the task writes to it later and looks afterwards. The exception is a
+/// task that is being spawned meanwhile by a thread that does not know yet; so we look again, now and then.
 fn end_gracefully(shared: &Arc<Shared>, grace: Duration) {
-    let mut sleep = None;
-    let ended = std::future::poll_fn(|cx| {
-        *lock_std(&shared.closing_waker) = Some(cx.waker().clone());
-        if shared.n_spawned() == shared.n_ended() && !shared.is_busy_blocking() && n_live(shared) == 0 {
-            return Poll::Ready(());
-        }
-        let sleep = sleep.get_or_insert_with(|| {
+    let ended = async {
+        let give_up = crate::time::Instant::now().saturating_add(grace);
+        let mut pause = FIRST_PAUSE;
+        loop {
             cancel_all(shared);
-            crate::time::sleep(grace)
-        });
-        std::pin::Pin::new(sleep).poll(cx)
-    });
+            let now = crate::time::Instant::now();
+            let mut sleep = crate::time::sleep_until(now.saturating_add(pause).min(give_up));
+            let has_ended = std::future::poll_fn(|cx| {
+                *lock_std(&shared.closing_waker) = Some(cx.waker().clone());
+                if shared.n_spawned() == shared.n_ended() && !shared.is_busy_blocking() && n_live(shared) == 0 {
+                    return Poll::Ready(true);
+                }
+                std::pin::Pin::new(&mut sleep).poll(cx).map(|()| false)
+            });
+            if has_ended.await || crate::time::Instant::now() >= give_up {
+                return;
+            }
+            pause *= 2;
+        }
+    };
     block_on(shared, ended);
     *lock_std(&shared.closing_waker) = None::<Waker>;
 }

@@ -169,10 +169,16 @@ unsafe fn drop_body<F: Future, H: Hook<F::Output>>(
     outcome: Result<F::Output, JoinError>,
 ) -> Result<F::Output, JoinError> {
     let stage = cell.stage.get();
-    let dropped = catch_unwind(AssertUnwindSafe(|| {
+    let drop_it = || {
         // SAFETY: by the caller's promise nobody else touches the stage; the assignment drops the future in
         // place, and leaves the stage `Taken` also when that panics.
         unsafe { *stage = Stage::Taken };
+    };
+    let is_suspended = matches!(&outcome, Err(error) if error.is_cancelled());
+    let dropped = catch_unwind(AssertUnwindSafe(|| match is_suspended {
+        // Where it is suspended destructors may register cleanup, which then runs in the order of the drops.
+        true => cell.header.cold().scope.unwind(drop_it),
+        false => drop_it(),
     }));
     match dropped {
         Ok(()) => outcome,
@@ -275,6 +281,7 @@ unsafe fn complete(header: NonNull<Header>) {
             break last;
         }
     };
+    scheduler::tell_closer();
     if last {
         // SAFETY: that was the last reference.
         unsafe { free(header) };
