@@ -32,16 +32,18 @@ pub use shield::{Shield, shield};
 pub struct Cancelled {
     reason: Option<Cow<'static, str>>,
     at: &'static Location<'static>,
+    by: Option<Box<str>>,
 }
 
 impl Cancelled {
     pub(crate) fn new(reason: Option<Cow<'static, str>>, at: &'static Location<'static>) -> Self {
-        Self { reason, at }
+        let by = crate::task::current().map(|task| task.label().to_string().into_boxed_str());
+        Self { reason, at, by }
     }
 
     /// The runtime went away under a task that nobody cancelled.
     pub(crate) fn by_shutdown(at: &'static Location<'static>) -> Self {
-        Self { reason: Some(Cow::Borrowed("the runtime was shut down")), at }
+        Self { reason: Some(Cow::Borrowed("the runtime was shut down")), at, by: None }
     }
 
     /// The reason that was given with the request.
@@ -55,11 +57,20 @@ impl Cancelled {
     pub fn at(&self) -> &'static Location<'static> {
         self.at
     }
+
+    /// The task that asked for the cancellation: its name in quotes, or its number. None if it was no task.
+    #[must_use]
+    pub fn by(&self) -> Option<&str> {
+        self.by.as_deref()
+    }
 }
 
 impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cancelled at {}", self.at)?;
+        if let Some(by) = &self.by {
+            write!(f, " by task {by}")?;
+        }
         match &self.reason {
             Some(reason) => write!(f, ": {reason}"),
             None => Ok(()),

@@ -187,7 +187,10 @@ impl<T> JoinHandle<T> {
     ///
     /// As awaiting the handle.
     pub fn join_blocking(self) -> Result<T, JoinError> {
-        scheduler::block_on_anywhere(self)
+        match self.awaited_itself() {
+            Some(error) => Err(error),
+            None => scheduler::block_on_anywhere(self),
+        }
     }
 
     /// Waits for the task from a plain thread, at most `limit`.
@@ -196,6 +199,9 @@ impl<T> JoinHandle<T> {
     ///
     /// The handle, if the time is up first.
     pub fn join_blocking_timeout(self, limit: Duration) -> Result<Result<T, JoinError>, Self> {
+        if let Some(error) = self.awaited_itself() {
+            return Ok(Err(error));
+        }
         let mut handle = self;
         match scheduler::block_on_within(&mut handle, limit) {
             Some(result) => Ok(result),
@@ -219,6 +225,17 @@ impl<T> JoinHandle<T> {
     #[must_use]
     pub fn cancel_on_drop(self) -> OwnedTask<T> {
         OwnedTask { handle: self }
+    }
+
+    /// The error of a join that could never resolve, because this is the task's own code (rule C9).
+    fn awaited_itself(&self) -> Option<JoinError> {
+        let is_own = context::with(|current| {
+            std::ptr::eq(current.task.get(), self.header.as_ptr()) && !self.is_finished()
+        });
+        is_own.then(|| {
+            let info = self.header().info();
+            JoinError::awaited_itself(info.spawned_at, info)
+        })
     }
 
     fn poll_join(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
@@ -259,12 +276,8 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let own = context::with(|current| {
-            std::ptr::eq(current.task.get(), self.header.as_ptr()) && !self.is_finished()
-        });
-        if own {
-            let info = self.header().info();
-            return Poll::Ready(Err(JoinError::awaited_itself(info.spawned_at, info)));
+        if let Some(error) = self.awaited_itself() {
+            return Poll::Ready(Err(error));
         }
         ready!(coop::poll_proceed(cx));
         let poll = self.poll_join(cx);
