@@ -35,10 +35,15 @@
 
 pub use rt_tasks_runtime::{
     Builder, CancelHandle, Cancelled, CleanupOutput, Elapsed, EnterGuard, Finally, Handle, Instant,
-    JoinError, JoinHandle, Metrics, MissedTick, NoRuntime, OwnedTask, Panic, Runtime, ShutdownReport,
-    TaskId, TaskInfo, Unhandled, block_in_place, block_on, defer, finally, interval, interval_at,
-    shield, sleep, sleep_until, spawn, spawn_blocking, spawn_compute, spawn_local, task, time,
-    timeout, timeout_at, yield_now,
+    JoinError, JoinHandle, Metrics, MissedTick, NoRuntime, OwnedTask, Panic, Runtime,
+    ShutdownReport, TaskId, TaskInfo, Unhandled, block_in_place, block_on, defer, finally,
+    interval, interval_at, shield, sleep, sleep_until, spawn, spawn_blocking, spawn_compute,
+    spawn_local, task, time, timeout, timeout_at, yield_now,
+};
+
+pub use rt_tasks_sync::{
+    BoxError, ChildOutput, FailureKind, GroupBuilder, GroupError, GroupHandle, GroupScope, Policy,
+    TaskFailure, TaskGroup, ok,
 };
 
 #[cfg(feature = "fs")]
@@ -56,8 +61,8 @@ pub use rt_tasks_macros::{main, test};
 /// Locks, events, queues and channels. They work on any executor and from plain threads.
 pub mod sync {
     pub use rt_tasks_sync::{
-        Closed, Event, Job, Mutex, MutexGuard, OwnedMutexGuard, OwnedPermit, Permit, Queue, Semaphore,
-        ShutDown, TaskDoneError, TooManyPermits, TryAcquireError, TryGetError, TryPutError, event, mutex,
-        oneshot, queue, semaphore,
+        Closed, Event, Job, Mutex, MutexGuard, OwnedMutexGuard, OwnedPermit, Permit, Queue,
+        Semaphore, ShutDown, TaskDoneError, TooManyPermits, TryAcquireError, TryGetError,
+        TryPutError, event, mutex, oneshot, queue, semaphore,
     };
 }

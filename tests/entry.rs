@@ -13,14 +13,14 @@ async fn a_test_needs_no_arguments() {
 
 #[rt::test(workers = 2, debug = true)]
 async fn arguments_are_taken_together() {
-    assert_eq!(rt::Handle::current().metrics().workers, 2);
+    assert_eq!(rt::Handle::current().metrics().n_workers, 2);
 }
 
 const N_WORKERS: usize = 3;
 
 #[rt::test(workers = N_WORKERS)]
 async fn the_number_of_workers_may_be_an_expression() {
-    assert_eq!(rt::Handle::current().metrics().workers, 3);
+    assert_eq!(rt::Handle::current().metrics().n_workers, 3);
 }
 
 #[rt::test(current_thread)]

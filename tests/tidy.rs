@@ -47,6 +47,7 @@ holds! {
     machines_are_not_named: machine_names;
     folders_are_shallow: depth;
     macros_forbid_unsafe: macros_without_unsafe;
+    the_readme_shows_a_program_that_runs: readme_program;
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The report as a picture: each workload a line, each runtime a dot at its time by the base's.
+//! The report as a picture: each workload a line, each runtime a dot at its time as a multiple of the base's.
 
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
@@ -9,6 +9,9 @@ use crate::workload::PeerKind;
 
 /// One colour for each runtime that is compared with the base.
 const COLOURS: [RGBColor; 2] = [RGBColor(0xc2, 0x41, 0x0c), RGBColor(0x3b, 0x6e, 0xa8)];
+
+/// Ratios that are named on the axis.
+const TICKS: [f64; 11] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0];
 
 const WIDTH: u32 = 900;
 const ROW_HEIGHT: u32 = 22;
@@ -28,20 +31,32 @@ pub fn svg(report: &Report) -> Result<String> {
 fn draw(report: &Report, picture: &mut String) -> Result<(), Box<dyn std::error::Error>> {
     let n_rows = report.rows.len();
     let size = (WIDTH, n_rows as u32 * ROW_HEIGHT + MARGINS);
+    // The axis counts its last row in.
+    let segments = 0..n_rows.saturating_sub(1);
+    let range = range(report);
+    let ticks: Vec<f64> = TICKS
+        .into_iter()
+        .filter(|tick| range.contains(tick))
+        .collect();
+    let n_ticks = ticks.len();
     let root = SVGBackend::with_string(picture, size).into_drawing_area();
     root.fill(&WHITE)?;
     let base = PeerKind::BASE.name();
     let mut chart = ChartBuilder::on(&root)
         .caption(
-            format!("Time by {base}'s time (lower is faster)"),
+            format!("Time as a multiple of {base}'s (left of the line: faster)"),
             ("sans-serif", 18),
         )
         .margin(12)
         .x_label_area_size(34)
         .y_label_area_size(210)
-        .build_cartesian_2d(range(report).log_scale(), (0..n_rows).into_segmented())?;
+        .build_cartesian_2d(
+            range.log_scale().with_key_points(ticks),
+            segments.into_segmented(),
+        )?;
     chart
         .configure_mesh()
+        .x_labels(n_ticks)
         .y_labels(n_rows)
         .y_label_formatter(&|place| match place {
             // The first row of the table is the topmost one, and the axis counts upwards.
@@ -51,7 +66,7 @@ fn draw(report: &Report, picture: &mut String) -> Result<(), Box<dyn std::error:
         .x_label_formatter(&|ratio| format!("{ratio}"))
         .light_line_style(WHITE)
         .draw()?;
-    let unity = [SegmentValue::Exact(0), SegmentValue::Exact(n_rows)].map(|place| (1.0, place));
+    let unity = [SegmentValue::Exact(0), SegmentValue::Last].map(|place| (1.0, place));
     chart.draw_series([PathElement::new(unity, BLACK.stroke_width(2))])?;
 
     let others = PeerKind::ALL.iter().filter(|kind| **kind != PeerKind::BASE);

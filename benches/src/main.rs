@@ -109,7 +109,17 @@ fn workers_or_default(workers: Option<usize>) -> usize {
     workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
 }
 
+/// Ends the program when a task panics: whoever waits for that task's part in a workload would wait for ever.
+fn end_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        report(info);
+        std::process::exit(101);
+    }));
+}
+
 fn main() -> Result<()> {
+    end_on_panic();
     match Arguments::parse().command {
         Command::Report(arguments) => report(&arguments),
         Command::List => list(),

@@ -65,7 +65,7 @@ pub struct Cell {
     pub peer: &'static str,
     /// Nanoseconds for one operation.
     pub nanoseconds: Spread,
-    /// Its time by the base's, round by round; `None` for the base itself.
+    /// Its time as a multiple of the base's, round by round; `None` for the base itself.
     pub ratio: Option<Spread>,
 }
 

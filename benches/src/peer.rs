@@ -4,11 +4,9 @@
 //! each, written the way that runtime's users would write it (`JoinSet` on Tokio, async-channel on smol).
 //! An adapter adds no allocation and no synchronisation of its own to what it measures.
 
+mod ours;
 mod smol;
 mod tokio;
-
-#[cfg(feature = "ours")]
-mod ours;
 
 use std::future::Future;
 use std::io;
@@ -18,7 +16,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-#[cfg(feature = "ours")]
 pub use self::ours::Ours;
 pub use self::smol::Smol;
 pub use self::tokio::Tokio;
@@ -167,15 +164,15 @@ pub trait Permits: Send + Sync + 'static {
     fn acquire(&self) -> impl Future<Output = impl Send> + Send;
 }
 
-/// What releases everyone who waits.
+/// What releases everyone who waits, once.
 pub trait Broadcast: Send + Sync + 'static {
     /// Nobody waits yet.
     fn new() -> Self;
 
-    /// Waits, from the first poll on, for the next [`release`](Self::release).
+    /// Waits, from the first poll on, for the [`release`](Self::release).
     fn wait(&self) -> impl Future<Output = ()> + Send;
 
-    /// Releases those who wait now, and nobody who comes later.
+    /// Releases those who wait.
     fn release(&self);
 }
 

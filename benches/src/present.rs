@@ -63,7 +63,7 @@ pub fn for_docs(report: &Report) -> String {
         report.rounds,
         machine.allocator,
     );
-    page += "![Time by Tokio's time, for each workload](benchmarks.svg)\n\n";
+    page += "![Time as a multiple of Tokio's, for each workload](benchmarks.svg)\n\n";
     for (peer, mean) in report.geometric_means() {
         let _ = writeln!(
             page,

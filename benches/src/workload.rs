@@ -5,7 +5,6 @@ use std::future::Future;
 use std::io;
 use std::time::{Duration, Instant};
 
-#[cfg(feature = "ours")]
 use crate::peer::Ours;
 use crate::peer::{Peer, Smol, Tokio};
 
@@ -135,7 +134,6 @@ impl fmt::Debug for Case {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum PeerKind {
     /// The runtime of this workspace.
-    #[cfg(feature = "ours")]
     Rt,
     /// Tokio's multi-thread runtime.
     Tokio,
@@ -145,12 +143,7 @@ pub enum PeerKind {
 
 impl PeerKind {
     /// All of them.
-    pub const ALL: &'static [Self] = &[
-        #[cfg(feature = "ours")]
-        Self::Rt,
-        Self::Tokio,
-        Self::Smol,
-    ];
+    pub const ALL: &'static [Self] = &[Self::Rt, Self::Tokio, Self::Smol];
 
     /// The one the others are compared with.
     pub const BASE: Self = Self::Tokio;
@@ -158,7 +151,6 @@ impl PeerKind {
     /// The name in tables.
     pub fn name(self) -> &'static str {
         match self {
-            #[cfg(feature = "ours")]
             Self::Rt => Ours::NAME,
             Self::Tokio => Tokio::NAME,
             Self::Smol => Smol::NAME,
@@ -175,7 +167,6 @@ impl PeerKind {
 #[derive(Debug)]
 pub enum AnyPeer {
     /// The runtime of this workspace.
-    #[cfg(feature = "ours")]
     Rt(Ours),
     /// Tokio's multi-thread runtime.
     Tokio(Tokio),
@@ -191,7 +182,6 @@ impl AnyPeer {
     /// When the system refuses a thread or a poller.
     pub fn start(kind: PeerKind, workers: usize) -> io::Result<Self> {
         Ok(match kind {
-            #[cfg(feature = "ours")]
             PeerKind::Rt => Self::Rt(Peer::start(workers)?),
             PeerKind::Tokio => Self::Tokio(Peer::start(workers)?),
             PeerKind::Smol => Self::Smol(Peer::start(workers)?),
@@ -200,7 +190,6 @@ impl AnyPeer {
 
     pub(crate) fn visit<V: Visit>(&self, visitor: V) -> V::Output {
         match self {
-            #[cfg(feature = "ours")]
             Self::Rt(peer) => visitor.visit(peer),
             Self::Tokio(peer) => visitor.visit(peer),
             Self::Smol(peer) => visitor.visit(peer),

@@ -11,7 +11,7 @@ use futures_lite::future::{or, poll_once, zip};
 use futures_lite::{AsyncRead, StreamExt};
 use rt_tasks_io::io::{AsyncReadExt, AsyncWriteExt};
 use rt_tasks_io::net::{Shutdown, TcpListener, TcpStream, lookup_host};
-use rt_tasks_runtime::{block_on, spawn};
+use rt_tasks_runtime::{Builder, block_on, spawn};
 
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -427,6 +427,30 @@ fn other_descriptors_can_be_waited_for() {
         let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
         assert!(AsyncFd::new(file).is_err());
     });
+}
+
+#[test]
+fn the_end_of_the_runtime_wakes_who_waits_elsewhere_and_fails() {
+    let runtime = Builder::new().workers(1).build().unwrap();
+    let (near, _far) = runtime.block_on(pair());
+    let near = Arc::new(near);
+    let waiting = near.clone();
+    let (is_waiting, waits) = std::sync::mpsc::channel();
+    // A plain thread with an executor of another library, which the runtime cannot cancel.
+    let reader = std::thread::spawn(move || {
+        let mut read = pin!(async { (&*waiting).read(&mut [0; 8]).await });
+        futures_lite::future::block_on(async {
+            assert!(poll_once(read.as_mut()).await.is_none());
+            is_waiting.send(()).unwrap();
+            read.await
+        })
+    });
+    waits.recv().unwrap();
+    drop(runtime);
+    let error = reader.join().unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "the runtime has been shut down");
+    let error = near.try_read(&mut [0; 8]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Other);
 }
 
 #[test]

@@ -54,7 +54,7 @@ thread_local! {
 }
 
 /// Gives `f` the context of this thread. It has no destructor, so it is there as long as the thread.
-#[inline]
+#[inline(always)]
 pub(crate) fn with<R>(f: impl FnOnce(&Context) -> R) -> R {
     CONTEXT.with(f)
 }
@@ -85,7 +85,7 @@ pub(crate) fn runtime() -> Option<Arc<Shared>> {
 }
 
 /// Gives `f` the runtime of this thread without touching its count.
-#[inline]
+#[inline(always)]
 pub(crate) fn with_runtime<R>(f: impl FnOnce(Option<&Shared>) -> R) -> R {
     with(|cx| {
         // SAFETY: Context invariant 1.
@@ -94,7 +94,7 @@ pub(crate) fn with_runtime<R>(f: impl FnOnce(Option<&Shared>) -> R) -> R {
 }
 
 /// Gives `f` the header of the task being polled on this thread.
-#[inline]
+#[inline(always)]
 pub(crate) fn with_task<R>(f: impl FnOnce(Option<&Header>) -> R) -> R {
     with(|cx| {
         // SAFETY: Context invariant 3.

@@ -24,6 +24,8 @@ mod unhandled;
 #[cfg(all(test, loom))]
 mod models;
 
+#[doc(hidden)]
+pub use cancel::{ScopeEnd, ScopedBody, cleanup_now};
 pub use cancel::{Cancelled, CleanupOutput, Finally, Shield, defer, finally, shield};
 pub use coop::{YieldNow, yield_now};
 pub use runtime::{Builder, EnterGuard, Handle, Metrics, NoRuntime, Runtime, block_on};

@@ -56,10 +56,15 @@ impl Config {
         }
     }
 
+    /// Tells the owner what nobody else would hear of. A panic of the handler harms nobody.
     pub(crate) fn report(&self, unhandled: Unhandled) {
-        match &self.on_unhandled {
-            Some(handler) => handler(&unhandled),
-            None => unhandled.print(),
+        let told = self.on_unhandled.as_ref().is_some_and(|handler| {
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(&unhandled)))
+                .map_err(std::mem::forget)
+                .is_ok()
+        });
+        if !told {
+            unhandled.print();
         }
     }
 }

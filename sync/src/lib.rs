@@ -16,7 +16,15 @@ mod wait_list;
 #[cfg(all(test, loom))]
 mod models;
 
+mod group;
+mod group_error;
+mod group_members;
+mod group_scope;
+
 pub use event::Event;
+pub use group::{BoxError, ChildOutput, GroupHandle, Policy, TaskGroup, ok};
+pub use group_error::{FailureKind, GroupError, TaskFailure};
+pub use group_scope::{GroupBuilder, GroupScope};
 pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
 pub use queue::{Job, Queue, ShutDown, TaskDoneError, TryGetError, TryPutError};
 pub use semaphore::{Closed, OwnedPermit, Permit, Semaphore, TooManyPermits, TryAcquireError};

@@ -217,3 +217,16 @@ fn macros_that_permit_unsafe_are_caught() {
     assert_eq!(places(macros_without_unsafe, &permits).len(), 1);
     assert!(places(macros_without_unsafe, &forbids).is_empty());
 }
+
+#[test]
+fn a_readme_with_another_program_is_caught() {
+    let program = (
+        "examples/first.rs",
+        "//! The first.\n\nuse a;\n\nfn main() {}\n",
+    );
+    let same = ("README.md", "# rt\n```rust\nuse a;\n\nfn main() {}\n```\n");
+    let other = ("README.md", "# rt\n```rust\nfn main() {}\n```\n");
+    assert!(places(readme_program, &[program, same]).is_empty());
+    assert_eq!(places(readme_program, &[program, other]), ["README.md"]);
+    assert_eq!(places(readme_program, &[same]), ["README.md"]);
+}

@@ -257,7 +257,7 @@ fn is_argued(lines: &[&str]) -> bool {
 pub(crate) fn unsafe_list(workspace: &Workspace) -> Vec<String> {
     let libraries = workspace.libraries().map(|(_, file)| file);
     let real: BTreeSet<&str> = libraries
-        .filter(|file| words(&file.code).any(|word| word == "unsafe"))
+        .filter(|file| !file.is_model() && words(&file.code).any(|word| word == "unsafe"))
         .map(|file| file.path.as_str())
         .collect();
     let Some(document) = workspace.file("docs/architecture.md") else {
@@ -393,5 +393,17 @@ pub(crate) fn macros_without_unsafe(workspace: &Workspace) -> Vec<String> {
     match head.is_some_and(|file| file.code.contains("#![forbid(unsafe_code)]")) {
         true => Vec::new(),
         false => vec!["macros/src/lib.rs: does not say `#![forbid(unsafe_code)]`".to_owned()],
+    }
+}
+
+/// The program in the README is `examples/first.rs`, which is compiled and run.
+pub(crate) fn readme_program(workspace: &Workspace) -> Vec<String> {
+    let text = |path| workspace.file(path).map_or("", |file| file.text.as_str());
+    let program = text("examples/first.rs")
+        .split_once("\n\n")
+        .map_or("", |(_, program)| program);
+    match !program.is_empty() && text("README.md").contains(&format!("```rust\n{program}```")) {
+        true => Vec::new(),
+        false => vec!["README.md: its program is not that of examples/first.rs".to_owned()],
     }
 }

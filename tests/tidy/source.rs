@@ -51,6 +51,11 @@ impl SourceFile {
         self.path.ends_with(".rs")
     }
 
+    /// Whether the file holds loom models.
+    pub(crate) fn is_model(&self) -> bool {
+        self.path.ends_with("/models.rs") || self.path.contains("/models/")
+    }
+
     /// The crate whose library this file belongs to (`runtime`, …, or `facade`), if it does.
     pub(crate) fn library(&self) -> Option<&str> {
         if !self.is_rust() {
@@ -66,8 +71,7 @@ impl SourceFile {
     /// Lines of code, numbered from one, up to the unit tests at the end of the file. A file that holds
     /// only tests or models has none.
     pub(crate) fn product_lines(&self) -> Vec<(usize, &str)> {
-        let name = self.path.rsplit('/').next().unwrap_or_default();
-        if matches!(name, "models.rs" | "tests.rs") || self.path.contains("/models/") {
+        if self.is_model() || self.path.ends_with("/tests.rs") {
             return Vec::new();
         }
         let lines: Vec<&str> = self.code.lines().collect();

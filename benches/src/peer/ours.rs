@@ -190,7 +190,6 @@ impl Broadcast for Event {
 
     fn release(&self) {
         self.set();
-        self.clear();
     }
 }
 

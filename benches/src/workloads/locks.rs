@@ -137,15 +137,15 @@ impl Workload for Broadcast256 {
         const WAITERS: usize = 256;
         let rounds = scale.of(400);
         timed_in_task(peer, rounds * WAITERS as u64, async move {
-            let event = Arc::new(P::Broadcast::new());
+            let events: Arc<[P::Broadcast]> = (0..rounds).map(|_| P::Broadcast::new()).collect();
             let waiting = Arc::new(AtomicUsize::new(0));
             let (all_wait, mut all_waiting) = P::queue(1);
             let tasks: Vec<_> = (0..WAITERS)
                 .map(|_| {
-                    let (event, waiting, all_wait) =
-                        (event.clone(), waiting.clone(), all_wait.clone());
+                    let (events, waiting, all_wait) =
+                        (events.clone(), waiting.clone(), all_wait.clone());
                     P::spawn(async move {
-                        for _ in 0..rounds {
+                        for event in events.iter() {
                             let mut wait = pin!(event.wait());
                             let early = poll_once(wait.as_mut()).await;
                             assert!(early.is_none(), "released before the event");
@@ -158,7 +158,7 @@ impl Workload for Broadcast256 {
                     })
                 })
                 .collect();
-            for _ in 0..rounds {
+            for event in events.iter() {
                 all_waiting
                     .get()
                     .await

@@ -77,6 +77,13 @@ pub(crate) fn start_in_current_scope(cleanup: CleanupFuture) {
     }
 }
 
+/// Starts cleanup in the innermost scope, which does not end before it is through: plumbing for the structured
+/// forms.
+#[doc(hidden)]
+pub fn cleanup_now(cleanup: impl Future<Output = ()> + Send + 'static) {
+    start_in_current_scope(Box::pin(cleanup));
+}
+
 /// The shield count of the innermost scope; see [`shield`](super::shield()).
 pub(super) fn current_shields() -> Option<Arc<AtomicUsize>> {
     with_scope(|scope| scope.map(Scope::shields))

@@ -19,6 +19,8 @@ pub use cleanup::{CleanupOutput, Finally, defer, finally};
 pub(crate) use scope::Scope;
 #[doc(hidden)]
 pub use scope::{ScopeEnd, ScopedBody};
+#[doc(hidden)]
+pub use cleanup::cleanup_now;
 pub use shield::{Shield, shield};
 
 /// The body of a scope was cancelled: why, and by which line.

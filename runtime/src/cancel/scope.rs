@@ -229,22 +229,22 @@ pin_project_lite::pin_project! {
 }
 
 impl<F: Future> ScopedBody<F> {
-    pub(crate) fn new(body: F, place: &'static Location<'static>) -> Self {
+    pub fn new(body: F, place: &'static Location<'static>) -> Self {
         Self { body: Some(body), end: None, scope: Scope::default(), place }
     }
 
     /// Whether the body is through or dropped, and only cleanup is left.
-    pub(crate) fn has_ended(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         self.end.is_some()
     }
 
     /// Whether dropping the body has to wait.
-    pub(crate) fn is_shielded(&self) -> bool {
+    pub fn is_shielded(&self) -> bool {
         self.scope.is_shielded()
     }
 
     /// Drops the body where it is suspended; from then on only its cleanup is polled.
-    pub(crate) fn drop_body(self: Pin<&mut Self>) {
+    pub fn drop_body(self: Pin<&mut Self>) {
         let mut this = self.project();
         if this.end.is_none() {
             let dropped = catch_unwind(AssertUnwindSafe(|| this.scope.unwind(|| this.body.set(None))));
@@ -273,7 +273,7 @@ impl<F: Future> ScopedBody<F> {
     }
 
     /// Polls body and cleanup. A panic of the body is raised again once the cleanup is through.
-    pub(crate) fn poll_scope(
+    pub fn poll_scope(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<ScopeEnd<F::Output>> {

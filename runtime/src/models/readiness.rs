@@ -7,7 +7,7 @@
 use std::sync::Arc as StdArc;
 use std::task::{Context, Wake, Waker};
 
-use crate::reactor::{Direction, Edge, Slot};
+use crate::reactor::slot::{Direction, Edge, Slot};
 use crate::shim::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::shim::{Arc, Mutex, lock, thread};
 

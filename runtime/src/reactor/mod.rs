@@ -16,7 +16,7 @@
 //! The system is told about a source once ([`Source`]), and mostly not told when it goes: closing the
 //! descriptor does that, and events that were on their way are recognised by their generation.
 
-mod slot;
+pub(crate) mod slot;
 mod source;
 mod table;
 
@@ -34,9 +34,6 @@ use std::time::Duration;
 pub use slot::Direction;
 pub use source::{Ready, Source};
 pub use wait::Events;
-
-#[cfg(all(test, loom))]
-pub(crate) use slot::{Edge, Slot};
 
 use table::Table;
 use wait::Poller;

@@ -50,7 +50,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 pub struct Events(Vec<epoll::Event>);
 
 // SAFETY: what keeps an event from being `Send` is the pointer in the union of its data; only the number in
-// there is ever written (`register`) and read (`edges`).
+// there is ever written (`add`) and read (`edges`).
 unsafe impl Send for Events {}
 
 impl Events {

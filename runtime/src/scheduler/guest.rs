@@ -88,6 +88,9 @@ struct Guest<'a> {
     main: Arc<MainWaker>,
     /// The seat this guest took and has to leave; none while it stands, or if the seat was this thread's before.
     own_seat: Option<&'a Seat>,
+    /// The seat that was this thread's before, if this guest is the first on it: it is counted while the guest
+    /// may sleep on it, so that no other takes it from under the home thread.
+    counted_on: Option<&'a Seat>,
     /// The context of before.
     before: Before,
 }
@@ -120,7 +123,10 @@ impl<'a> Guest<'a> {
         });
         let main = MainWaker::new(shared);
         lock_std(&shared.guests).push(main.clone());
-        Self { shared, main, own_seat: None, before }
+        let mut guest = Self { shared, main, own_seat: None, counted_on: None, before };
+        // SAFETY: the context says that this thread holds the seat.
+        guest.counted_on = guest.seat().filter(|seat| unsafe { seat.guest_holds() });
+        guest
     }
 
     /// The seat that this thread holds now.
@@ -179,9 +185,8 @@ impl<'a> Guest<'a> {
             }
             if self.shared.is_stopping() {
                 worker.rest();
-                if let Some(seat) = self.own_seat.take() {
-                    leave_seat(self.shared, seat);
-                }
+                give_seat_up(self.shared);
+                self.notice_lost_seat();
                 return;
             }
         }
@@ -191,6 +196,7 @@ impl<'a> Guest<'a> {
     fn notice_lost_seat(&mut self) {
         if self.seat().is_none() {
             self.own_seat = None;
+            self.counted_on = None;
         }
     }
 
@@ -215,7 +221,15 @@ impl<'a> Guest<'a> {
         lock_std(&self.shared.standing).push(self.main.clone());
         // A seat that became free before we were in the list nudged nobody.
         if self.sit_down().is_none() && !self.main.is_woken() {
-            self.main.parker.park(None);
+            let deadline = if self.shared.is_stopping() { self.shared.next_deadline() } else { NEVER };
+            if deadline == NEVER {
+                self.main.parker.park(None);
+            } else {
+                // Nobody is left to fire the timers of a runtime that has ended.
+                let now = self.shared.clock.now();
+                self.main.parker.park(Some(Duration::from_nanos(deadline.saturating_sub(now))));
+                self.shared.fire_all(self.shared.clock.now());
+            }
         }
         lock_std(&self.shared.standing).retain(|main| !Arc::ptr_eq(main, &self.main));
     }
@@ -243,6 +257,9 @@ impl Drop for Guest<'_> {
         if let Some(seat) = self.own_seat.take() {
             debug_assert!(ptr::eq(seat, seat_now), "a guest leaves the seat that it holds");
             leave_seat(self.shared, seat);
+        } else if let Some(seat) = self.counted_on.take().filter(|seat| ptr::eq(*seat, seat_now)) {
+            // SAFETY: this thread still holds the seat that it held before.
+            unsafe { seat.guest_left() };
         }
     }
 }
@@ -259,16 +276,34 @@ fn take_seat(shared: &Shared) -> Option<&Seat> {
                 continue;
             }
             if seat.is_watched() {
+                // The home thread clears the flag when it has gone, also when it goes for good.
                 seat.send_home_away();
                 seat.home().hand_over(shared.reactor.get().map(|reactor| &**reactor));
                 while seat.is_watched() {
                     std::thread::yield_now();
                 }
             }
+            // SAFETY: this thread has claimed the seat.
+            unsafe { seat.guest_came() };
+            shared.monitor.attend();
             return Some(seat);
         }
     }
     None
+}
+
+/// Gives up the seat that this thread holds of a runtime, if it does: to its home thread, if there is one.
+pub(super) fn give_seat_up(shared: &Shared) {
+    context::with(|cx| {
+        if !ptr::eq(cx.runtime.get(), shared) {
+            return;
+        }
+        // SAFETY: context invariant 2.
+        let seat = unsafe { cx.seat.replace(ptr::null()).as_ref() };
+        if let Some(seat) = seat {
+            leave_seat(shared, seat);
+        }
+    });
 }
 
 /// Gives a seat back to its home thread, and wakes that if there is something to do or to wait for.
@@ -276,13 +311,13 @@ fn leave_seat(shared: &Shared, seat: &Seat) {
     // SAFETY: the calling thread holds the seat until `park` below.
     unsafe { seat.empty_slot() };
     seat.set_sleeper_home();
-    seat.guest_goes();
+    // SAFETY: as above.
+    unsafe { seat.guest_left() };
     shared.idle.park(seat.index);
     shared.offer_seat();
-    let waits_for_io = shared.reactor.get().is_some() && !shared.poller.is_taken();
     let waits_for_time = seat.timers.next() != NEVER || shared.outside_timers.next() != NEVER;
     if !shared.is_current_thread()
-        && (shared.has_work() || waits_for_io || waits_for_time)
+        && (shared.has_work() || shared.is_unattended() || waits_for_time)
         && shared.idle.claim_counted(seat.index)
     {
         shared.wake_claimed(seat.index);
@@ -301,18 +336,33 @@ pub(crate) fn hand_seat_away<R>(f: impl FnOnce() -> R) -> R {
     // SAFETY: this thread holds the seat until the context says otherwise, in the next line.
     unsafe { seat.empty_slot() };
     // The substitute counts as the seat's guest: in the place of this one, or anew.
-    if !seat.has_guest() {
-        seat.guest_comes();
-    }
+    // SAFETY: this thread still holds the seat.
+    unsafe { seat.guest_holds() };
     context::with(|cx| cx.seat.set(ptr::null()));
     let over = Over(Arc::default());
     let theirs = over.0.clone();
-    let (runtime, index) = (shared.clone(), seat.index);
+    let loan = Loan { shared: shared.clone(), index: seat.index, is_taken: false };
     shared.blocking.execute(Job::Run(
         shared.clone(),
-        Box::new(move || work_until(&runtime, index, &theirs)),
+        Box::new(move || work_until(loan, &theirs)),
     ));
     f()
+}
+
+/// A seat on its way to a substitute. Dropped before it got there, because the pool is closed, it gives the
+/// seat back to the home thread.
+struct Loan {
+    shared: Arc<Shared>,
+    index: usize,
+    is_taken: bool,
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            leave_seat(&self.shared, &self.shared.seats[self.index]);
+        }
+    }
 }
 
 /// Whether the blocking part is over, and who wants to know.
@@ -336,9 +386,11 @@ impl Drop for Over {
 }
 
 /// Works on a seat that was handed over, until the blocking part is over or the runtime stops.
-fn work_until(shared: &Arc<Shared>, index: usize, ending: &Ending) {
-    let mut guest = Guest::enter(shared);
-    guest.adopt(&shared.seats[index]);
+fn work_until(mut loan: Loan, ending: &Ending) {
+    let shared = loan.shared.clone();
+    let mut guest = Guest::enter(&shared);
+    loan.is_taken = true;
+    guest.adopt(&shared.seats[loan.index]);
     let body = std::future::poll_fn(|cx| {
         *lock_std(&ending.waker) = Some(cx.waker().clone());
         // ORDERING(main): Acquire, for `Over`.

@@ -91,15 +91,26 @@ impl Idle {
 
     /// Claims a sleeping seat for a wake-up that nobody else is making, and counts it as searching.
     /// `avoid` (the seat that sleeps in the poller) is taken only if no other sleeps.
+    ///
+    /// Whoever found nobody to wake has kept other pushers from looking meanwhile, though it will not search
+    /// itself. So it looks once more after it has stopped counting: a seat that went to sleep in between may
+    /// have missed what those pushers pushed.
     pub(crate) fn claim_for_wake(&self, avoid: usize) -> Option<usize> {
-        if self.n_searching.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            return None;
+        loop {
+            if self.n_searching.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+                return None;
+            }
+            if let Some(seat) = self.claim_any(avoid) {
+                return Some(seat);
+            }
+            self.stop_searching();
+            // ORDERING(idle): SeqCst, between the lower count and the look; mirrors a pusher's fence: one that
+            // saw our count is before this fence, so the bit it would have claimed is seen here.
+            fence(Ordering::SeqCst);
+            if !self.any() {
+                return None;
+            }
         }
-        let seat = self.claim_any(avoid);
-        if seat.is_none() {
-            self.n_searching.fetch_sub(1, Ordering::Relaxed);
-        }
-        seat
     }
 
     fn claim_any(&self, avoid: usize) -> Option<usize> {
@@ -124,16 +135,17 @@ impl Idle {
     /// Claims one sleeping seat by number; does not count it as searching.
     pub(crate) fn claim(&self, seat: usize) -> bool {
         let bit = 1 << (seat % WORD);
-        // ORDERING(idle): Acquire, for what the holder did before it set the bit.
-        self.words[seat / WORD].fetch_and(!bit, Ordering::Acquire) & bit != 0
+        // ORDERING(idle): Acquire, for what the holder did before it set the bit; Release, so that who finds
+        // the bit gone sees what the claimer did before.
+        self.words[seat / WORD].fetch_and(!bit, Ordering::AcqRel) & bit != 0
     }
 
-    /// Claims one sleeping seat by number for a wake-up, and counts it as searching.
+    /// Claims one sleeping seat by number for a wake-up, and counts it as searching: only once it is claimed,
+    /// so that a failure never kept a pusher from waking somebody.
     pub(crate) fn claim_counted(&self, seat: usize) -> bool {
-        self.n_searching.fetch_add(1, Ordering::Relaxed);
         let is_claimed = self.claim(seat);
-        if !is_claimed {
-            self.stop_searching();
+        if is_claimed {
+            self.n_searching.fetch_add(1, Ordering::Relaxed);
         }
         is_claimed
     }
@@ -163,8 +175,19 @@ impl Idle {
         true
     }
 
-    /// Ends a search; true if it was the last one, whose owner wakes the next if it found work, and looks
-    /// again if it did not.
+    /// Ends a search that found work; true if it was the last one: then the caller looks at every queue, and
+    /// wakes the next seat if there is more.
+    pub(crate) fn stop_searching_with_work(&self) -> bool {
+        let is_last = self.stop_searching();
+        if is_last {
+            // ORDERING(idle): SeqCst, between the lower count and the look; mirrors the one in
+            // `fence_after_push`: a pusher that saw us search is seen by us.
+            fence(Ordering::SeqCst);
+        }
+        is_last
+    }
+
+    /// Ends a search; true if it was the last one. The caller goes on with `park`, which looks again.
     pub(crate) fn stop_searching(&self) -> bool {
         // ORDERING(idle): Release; a pusher that reads the lower count orders its push before our next look
         // by the fences of `park` and `fence_after_push`.

@@ -165,6 +165,7 @@ impl Shared {
         self.config.grace
     }
 
+    #[inline]
     pub(crate) fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Relaxed)
     }
@@ -176,10 +177,7 @@ impl Shared {
 
     /// Tells the owner what nobody else would hear of.
     pub(crate) fn report(&self, unhandled: Unhandled) {
-        match &self.config.on_unhandled {
-            Some(handler) => handler(&unhandled),
-            None => unhandled.print(),
-        }
+        self.config.report(unhandled);
     }
 
     /// The reactor, made on first use.
@@ -191,7 +189,16 @@ impl Shared {
         if self.is_stopping() {
             fresh.close();
         }
-        Ok(self.reactor.get_or_init(|| fresh).clone())
+        let reactor = self.reactor.get_or_init(|| fresh).clone();
+        // Whoever sleeps does so outside the poller: one of them has to go in.
+        self.idle.fence_after_push();
+        self.wake_one();
+        Ok(reactor)
+    }
+
+    /// Whether there is a poller and nobody in it.
+    fn is_unattended(&self) -> bool {
+        self.reactor.get().is_some() && !self.poller.is_taken()
     }
 
     // ---- time ----
@@ -204,6 +211,7 @@ impl Shared {
     }
 
     /// Milliseconds since the runtime was built, as some worker saw them last.
+    #[inline]
     pub(crate) fn coarse_millis(&self) -> u32 {
         self.coarse_millis.load(Ordering::Relaxed)
     }
@@ -377,13 +385,12 @@ impl Shared {
     fn start_home(&self, index: usize) {
         if self.is_current_thread() {
             // Nobody is inside `block_on` to run it; the next one will look.
-            self.idle.cancel_wake(index);
-            return;
+            return self.cancel_wake(index);
         }
         let mut threads = lock_std(&self.threads);
         if self.is_stopping() || threads.started[index] {
-            self.idle.cancel_wake(index);
-            return;
+            drop(threads);
+            return self.cancel_wake(index);
         }
         let shared = self.to_arc();
         let builder = self.config.thread(&format!("worker-{index}"));
@@ -395,10 +402,17 @@ impl Shared {
             Err(error) => {
                 let n_running = threads.handles.len();
                 drop(threads);
-                self.idle.cancel_wake(index);
+                self.cancel_wake(index);
                 self.report(Unhandled::no_thread(error, n_running));
             }
         }
+    }
+
+    /// Undoes the claim of a seat that has nobody to be woken. A guest that found the seat claimed meanwhile
+    /// stands, and would not look again by itself.
+    fn cancel_wake(&self, index: usize) {
+        self.idle.cancel_wake(index);
+        self.offer_seat();
     }
 
     fn check_poller(&self, waited: io::Result<()>) {
@@ -459,8 +473,12 @@ impl parker::Interrupt for Reactor {
 /// The life of a worker thread: its seat was claimed for it.
 fn home_thread(shared: &Arc<Shared>, index: usize) {
     let seat = &shared.seats[index];
+    // A broken invariant of the scheduler ends the process: the seat would be lost, and its count with it.
+    let abort_on_unwind = AbortOnUnwind;
     seat.home().bind();
     shared.config.thread_started();
+    shared.monitor.ensure_started(shared);
+    shared.monitor.attend();
     context::with(|cx| {
         let _runtime = context::Restore::set(&cx.runtime, Arc::as_ptr(shared));
         while !shared.is_stopping() {
@@ -475,6 +493,19 @@ fn home_thread(shared: &Arc<Shared>, index: usize) {
         }
     });
     shared.config.thread_stopped();
+    // A guest may wait for this thread to go away; from here on it touches the seat no more.
+    seat.set_watched(false);
+    std::mem::forget(abort_on_unwind);
+}
+
+/// Aborts unless it is forgotten.
+pub(crate) struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        eprintln!("rt: a thread of the runtime panicked outside any task; going on would hang");
+        std::process::abort();
+    }
 }
 
 /// Works until the runtime stops or the seat is gone.
@@ -507,7 +538,7 @@ pub(crate) fn holds_arena(arena: NonNull<Arena>) -> bool {
 }
 
 /// Gives `f` the seat this thread holds of a runtime.
-#[inline]
+#[inline(always)]
 fn with_seat_of<R>(shared: *const Shared, f: impl FnOnce(Option<&Seat>, bool) -> R) -> R {
     context::with(|cx| {
         let seat = cx.seat.get();
@@ -541,6 +572,7 @@ pub(crate) fn schedule(task: Task) {
 }
 
 /// Where a new task lives, and its id.
+#[inline]
 pub(crate) fn alloc(shared: &Shared, class: u8) -> (NonNull<Header>, TaskId) {
     let (block, id) = with_seat_of(shared, |seat, _| match seat {
         Some(seat) => {

@@ -84,6 +84,8 @@ pub(super) struct HolderPart {
     pub(super) maintained_at: Cell<Nanos>,
     pub(super) events: RefCell<Events>,
     n_slot_runs: Cell<u32>,
+    /// The holder is counted in `n_guests`.
+    is_guests: Cell<bool>,
     /// The next id of the block, and its end.
     ids: Cell<(u64, u64)>,
 }
@@ -120,6 +122,7 @@ impl Seat {
                 maintained_at: Cell::new(0),
                 events: RefCell::new(Events::new()),
                 n_slot_runs: Cell::new(0),
+                is_guests: Cell::new(false),
                 ids: Cell::new((0, 0)),
             }),
         }
@@ -262,6 +265,40 @@ impl Seat {
     #[inline]
     pub(super) unsafe fn count_end(&self) {
         count(&self.shared.n_ended);
+    }
+
+    /// From now on a guest holds the seat; false if one did already. The one who got true says `guest_left`,
+    /// or whoever takes the seat over from it.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the seat.
+    pub(super) unsafe fn guest_holds(&self) -> bool {
+        let is_new = !self.holder.is_guests.replace(true);
+        if is_new {
+            self.guest_comes();
+        }
+        is_new
+    }
+
+    /// `guest_comes` was told true and the claim succeeded.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the seat.
+    pub(super) unsafe fn guest_came(&self) {
+        self.holder.is_guests.set(true);
+    }
+
+    /// The guest is about to leave the seat, or its holder is on its own again.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the seat, and after this call only sets its bit, if it leaves.
+    pub(super) unsafe fn guest_left(&self) {
+        if self.holder.is_guests.replace(false) {
+            self.guest_goes();
+        }
     }
 
     /// A new id, from the holder's block.

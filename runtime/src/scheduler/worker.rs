@@ -182,7 +182,7 @@ impl<'a> Worker<'a> {
     #[cold]
     fn stop_searching_with_work(&self) {
         self.is_searching.set(false);
-        if self.shared.idle.stop_searching() && self.shared.has_work() {
+        if self.shared.idle.stop_searching_with_work() && self.shared.has_work() {
             self.shared.wake_one();
         }
     }
@@ -246,7 +246,9 @@ impl<'a> Worker<'a> {
             shared.idle.stop_searching();
         }
         shared.idle.park(self.seat.index);
-        if is_woken() || shared.has_work() || shared.is_stopping() || shared.jump_if_idle() {
+        // A timer that was set, or a poller that was left, since we looked: whoever did that saw no idle seat.
+        let is_needed = shared.outside_timers.next() < deadline || (turn.is_none() && shared.is_unattended());
+        if is_needed || is_woken() || shared.has_work() || shared.is_stopping() || shared.jump_if_idle() {
             drop(turn);
             self.get_up();
             return;
@@ -319,10 +321,10 @@ impl<'a> Worker<'a> {
         context::with(|cx| !cx.seat.get().is_null())
     }
 
-    /// Gives up searching, before the seat is given up.
+    /// Gives up searching, because there is something else to do first: like a searcher that found work.
     pub(super) fn rest(&self) {
-        if self.is_searching.replace(false) {
-            self.shared.idle.stop_searching();
+        if self.is_searching.get() {
+            self.stop_searching_with_work();
         }
     }
 }

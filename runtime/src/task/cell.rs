@@ -175,14 +175,17 @@ impl Header {
         write!(is_local, Cell::new(birth.is_local));
     }
 
+    #[inline]
     pub(crate) fn vtable(&self) -> &'static VTable {
         self.vtable.get()
     }
 
+    #[inline]
     pub(crate) fn class(&self) -> u8 {
         self.class.get()
     }
 
+    #[inline]
     pub(crate) fn home(&self) -> NonNull<Arena> {
         self.home.get()
     }
@@ -193,14 +196,17 @@ impl Header {
         unsafe { self.home.get().as_ref() }.runtime()
     }
 
+    #[inline]
     pub(crate) fn id(&self) -> TaskId {
         self.id.get()
     }
 
+    #[inline]
     pub(crate) fn location(&self) -> &'static Location<'static> {
         self.location.get()
     }
 
+    #[inline]
     pub(crate) fn is_local(&self) -> bool {
         self.is_local.get()
     }
@@ -297,6 +303,7 @@ impl Task {
     /// # Safety
     ///
     /// The caller has just made the task scheduled (Invariant 1).
+    #[inline]
     pub(crate) unsafe fn new(header: NonNull<Header>) -> Self {
         Self(header)
     }
@@ -307,10 +314,12 @@ impl Task {
         unsafe { self.0.as_ref() }
     }
 
+    #[inline]
     pub(crate) fn as_ptr(&self) -> NonNull<Header> {
         self.0
     }
 
+    #[inline]
     pub(crate) fn into_raw(self) -> *mut Header {
         self.0.as_ptr()
     }
@@ -318,6 +327,7 @@ impl Task {
     /// # Safety
     ///
     /// The pointer came from `into_raw` and is given back once.
+    #[inline]
     pub(crate) unsafe fn from_raw(raw: *mut Header) -> Option<Self> {
         NonNull::new(raw).map(Self)
     }
@@ -335,6 +345,7 @@ impl TaskRef {
     /// # Safety
     ///
     /// The caller gives a reference of the count away.
+    #[inline]
     pub(crate) unsafe fn from_raw(header: NonNull<Header>) -> Self {
         Self(header)
     }
@@ -356,14 +367,11 @@ impl TaskRef {
         unsafe { self.0.as_ref() }
     }
 
+    #[inline]
     pub(crate) fn as_ptr(&self) -> NonNull<Header> {
         self.0
     }
 
-    /// Gives the reference away; `from_raw` takes it back.
-    pub(crate) fn into_raw(self) -> NonNull<Header> {
-        std::mem::ManuallyDrop::new(self).0
-    }
 }
 
 impl Clone for TaskRef {
@@ -418,6 +426,9 @@ pub trait Hook<O> {
     /// What the join handle gives.
     type Value;
 
+    /// Whether anybody wants to hear of the end.
+    const IS_FOLLOWED: bool = true;
+
     /// Turns the outcome of the body into that of the handle. Runs where the body ran, after it was dropped
     /// and before its cleanup.
     fn outcome(&mut self, result: Result<O, super::JoinError>) -> Result<Self::Value, super::JoinError>;
@@ -433,7 +444,9 @@ pub struct Plain;
 
 impl<O> Hook<O> for Plain {
     type Value = O;
+    const IS_FOLLOWED: bool = false;
 
+    #[inline]
     fn outcome(&mut self, result: Result<O, super::JoinError>) -> Result<O, super::JoinError> {
         result
     }

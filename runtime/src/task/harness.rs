@@ -97,10 +97,9 @@ unsafe fn poll_cell<F: Future, H: Hook<F::Output>>(header: NonNull<Header>, mode
     let cell = unsafe { header.cast::<TaskCell<F, H>>().as_ref() };
     if cell.header.phase.get() == Phase::Body {
         // SAFETY: Invariant 1: we have `RUNNING`, and the stage holds the future (cell invariant 4).
-        let outcome = unsafe { poll_body(cell, mode) };
-        let Poll::Ready(outcome) = outcome else { return Poll::Pending };
-        // SAFETY: as above; the future was dropped by `poll_body`.
-        unsafe { store_result(cell, outcome) };
+        if unsafe { poll_body(cell, mode) }.is_pending() {
+            return Poll::Pending;
+        }
         cell.header.phase.set(Phase::Cleanup);
     }
     if let Some(cold) = cell.header.cold_if_any() {
@@ -114,75 +113,120 @@ unsafe fn poll_cell<F: Future, H: Hook<F::Output>>(header: NonNull<Header>, mode
     let hook = unsafe { (*cell.hook.get()).take() };
     // SAFETY: we have `RUNNING` and the result is in place. The cell may be gone afterwards.
     unsafe { complete(header) };
-    if let Some(hook) = hook {
-        ignore_panic(|| hook.finished());
+    if H::IS_FOLLOWED {
+        if let Some(hook) = hook {
+            ignore_panic(|| hook.finished());
+        }
     }
     Poll::Ready(())
 }
 
-/// Polls or drops the body. `Ready`: the outcome, and the stage is empty.
+/// Polls or drops the body. `Ready`: the stage holds the result.
 ///
 /// # Safety
 ///
 /// The caller has `RUNNING`, and the stage holds the future.
-unsafe fn poll_body<F: Future, H: Hook<F::Output>>(
-    cell: &TaskCell<F, H>,
-    mode: Mode,
-) -> Poll<Result<F::Output, JoinError>> {
-    let stage = cell.stage.get();
-    if mode == Mode::Poll || (mode == Mode::Cancel && is_shielded(&cell.header)) {
+#[inline]
+unsafe fn poll_body<F: Future, H: Hook<F::Output>>(cell: &TaskCell<F, H>, mode: Mode) -> Poll<()> {
+    if mode != Mode::Poll && (mode == Mode::Abort || !is_shielded(&cell.header)) {
+        // SAFETY: by the caller's promise.
+        unsafe { end_cancelled(cell) };
+        return Poll::Ready(());
+    }
+    let waker = borrowed_waker(NonNull::from(&cell.header));
+    // One landing pad for all that may panic: the poll, the destructor, the hook.
+    let polled = catch_unwind(AssertUnwindSafe(|| {
+        let stage = cell.stage.get();
         // SAFETY: by the caller's promise nobody else touches the stage.
         let Stage::Body(future) = (unsafe { &mut *stage }) else {
             unreachable!("the stage holds the future in this phase")
         };
         // SAFETY: the future stays in the cell until it is dropped there.
         let future = unsafe { Pin::new_unchecked(future) };
-        let waker = borrowed_waker(NonNull::from(&cell.header));
-        let polled = catch_unwind(AssertUnwindSafe(|| future.poll(&mut Context::from_waker(&waker))));
-        let outcome = match polled {
-            Ok(Poll::Ready(output)) => Ok(output),
-            Err(payload) => Err(JoinError::panic(Panic::new(payload), cell.header.info())),
-            Ok(Poll::Pending) => {
-                // A cancellation that came while the body was shielded takes effect as soon as it is not.
-                let state = cell.header.state.load();
-                if mode == Mode::Poll || !state.is_cancelled() || is_shielded(&cell.header) {
-                    return Poll::Pending;
-                }
-                Err(JoinError::cancelled(why(&cell.header), cell.header.info()))
-            }
+        let Poll::Ready(output) = future.poll(&mut Context::from_waker(&waker)) else {
+            return Poll::Pending;
         };
-        // SAFETY: by the caller's promise.
-        return Poll::Ready(unsafe { drop_body(cell, outcome) });
+        // SAFETY: as above; the assignment drops the future in place, and leaves the stage `Taken` also when
+        // that panics.
+        unsafe { *stage = Stage::Taken };
+        // SAFETY: by the caller's promise; the stage is empty.
+        unsafe { store_result(cell, Ok(output)) };
+        Poll::Ready(())
+    }));
+    match polled {
+        Ok(Poll::Ready(())) => Poll::Ready(()),
+        // A cancellation that came while the body was shielded takes effect as soon as it is not.
+        Ok(Poll::Pending) if mode == Mode::Poll || is_shielded(&cell.header) => Poll::Pending,
+        Ok(Poll::Pending) => {
+            // SAFETY: by the caller's promise.
+            unsafe { end_cancelled(cell) };
+            Poll::Ready(())
+        }
+        Err(payload) => {
+            let error = JoinError::panic(Panic::new(payload), cell.header.info());
+            // SAFETY: by the caller's promise.
+            unsafe { end_body(cell, error) };
+            Poll::Ready(())
+        }
     }
-    let outcome = Err(JoinError::cancelled(why(&cell.header), cell.header.info()));
-    // SAFETY: by the caller's promise.
-    Poll::Ready(unsafe { drop_body(cell, outcome) })
 }
 
-/// Drops the future; a panic in its destructor replaces the outcome, so that nobody overlooks it.
+/// Ends the body by cancellation.
 ///
 /// # Safety
 ///
 /// The caller has `RUNNING`, and the stage holds the future.
+#[cold]
+unsafe fn end_cancelled<F: Future, H: Hook<F::Output>>(cell: &TaskCell<F, H>) {
+    let error = JoinError::cancelled(why(&cell.header), cell.header.info());
+    // SAFETY: by the caller's promise.
+    unsafe { end_body(cell, error) };
+}
+
+/// Drops the body, if it is still there, and stores that it gave no value.
+///
+/// # Safety
+///
+/// The caller has `RUNNING`, and the stage holds no result.
+#[cold]
+unsafe fn end_body<F: Future, H: Hook<F::Output>>(cell: &TaskCell<F, H>, error: JoinError) {
+    // SAFETY: by the caller's promise.
+    let error = unsafe { drop_body(cell, error) };
+    let stored = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: by the caller's promise; the stage is empty.
+        unsafe { store_result(cell, Err(error)) };
+    }));
+    if let Err(payload) = stored {
+        let error = JoinError::panic(Panic::new(payload), cell.header.info());
+        // SAFETY: by the caller's promise nobody else touches the stage.
+        unsafe { *cell.stage.get() = Stage::Result(Err(error)) };
+    }
+}
+
+/// Drops the future; a panic in its destructor replaces the error, so that nobody overlooks it.
+///
+/// # Safety
+///
+/// The caller has `RUNNING`, and the stage holds no result.
 unsafe fn drop_body<F: Future, H: Hook<F::Output>>(
     cell: &TaskCell<F, H>,
-    outcome: Result<F::Output, JoinError>,
-) -> Result<F::Output, JoinError> {
+    error: JoinError,
+) -> JoinError {
     let stage = cell.stage.get();
     let drop_it = || {
         // SAFETY: by the caller's promise nobody else touches the stage; the assignment drops the future in
         // place, and leaves the stage `Taken` also when that panics.
         unsafe { *stage = Stage::Taken };
     };
-    let is_suspended = matches!(&outcome, Err(error) if error.is_cancelled());
+    let is_suspended = error.is_cancelled();
     let dropped = catch_unwind(AssertUnwindSafe(|| match is_suspended {
         // Where it is suspended destructors may register cleanup, which then runs in the order of the drops.
         true => cell.header.cold().scope.unwind(drop_it),
         false => drop_it(),
     }));
     match dropped {
-        Ok(()) => outcome,
-        Err(payload) => Err(JoinError::panic(Panic::new(payload), cell.header.info())),
+        Ok(()) => error,
+        Err(payload) => JoinError::panic(Panic::new(payload), cell.header.info()),
     }
 }
 
@@ -191,6 +235,7 @@ unsafe fn drop_body<F: Future, H: Hook<F::Output>>(
 /// # Safety
 ///
 /// The caller has `RUNNING`, and the stage is empty.
+#[inline]
 unsafe fn store_result<F: Future, H: Hook<F::Output>>(
     cell: &TaskCell<F, H>,
     outcome: Result<F::Output, JoinError>,
@@ -198,8 +243,7 @@ unsafe fn store_result<F: Future, H: Hook<F::Output>>(
     // SAFETY: by the caller's promise nobody else touches the hook.
     let hook = unsafe { &mut *cell.hook.get() };
     let hook = hook.as_mut().expect("the hook stays until the task is complete");
-    let result = catch_unwind(AssertUnwindSafe(|| hook.outcome(outcome)))
-        .unwrap_or_else(|payload| Err(JoinError::panic(Panic::new(payload), cell.header.info())));
+    let result = hook.outcome(outcome);
     // SAFETY: by the caller's promise nobody else touches the stage.
     unsafe { *cell.stage.get() = Stage::Result(result) };
 }

@@ -14,6 +14,7 @@ impl TaskId {
     /// # Panics
     ///
     /// If the number is zero: the counter begins at one and does not wrap within a process's life.
+    #[inline]
     pub(crate) fn new(id: u64) -> Self {
         Self(NonZeroU64::new(id).expect("ids begin at one"))
     }

@@ -63,10 +63,12 @@ impl<T> JoinHandle<T> {
     /// # Safety
     ///
     /// The caller gives a reference and the join interest away, and `T` fits (Invariant 2).
+    #[inline]
     pub(crate) unsafe fn from_raw(header: NonNull<Header>) -> Self {
         Self { header, taken: false, _value: PhantomData }
     }
 
+    #[inline]
     fn header(&self) -> &Header {
         // SAFETY: Invariant 1.
         unsafe { self.header.as_ref() }
@@ -104,6 +106,7 @@ impl<T> JoinHandle<T> {
 
     /// Whether the task is through, its cleanup included.
     #[must_use]
+    #[inline]
     pub fn is_finished(&self) -> bool {
         self.header().state.load().is_complete()
     }
@@ -132,6 +135,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// Takes the result.
+    #[inline]
     fn take(&mut self) -> Result<T, JoinError> {
         debug_assert!(!self.taken && self.is_finished());
         self.taken = true;
@@ -238,6 +242,7 @@ impl<T> JoinHandle<T> {
         })
     }
 
+    #[inline]
     fn poll_join(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         assert!(!self.taken, "a JoinHandle was polled after it gave its result");
         let header = self.header();
@@ -259,6 +264,7 @@ impl<T> JoinHandle<T> {
         self.ready_or_pending()
     }
 
+    #[inline]
     fn ready_or_pending(&mut self) -> Poll<Result<T, JoinError>> {
         if self.is_finished() {
             return Poll::Ready(self.take());

@@ -47,30 +47,39 @@ const REF_LIMIT: u64 = u64::MAX / 2;
 pub(crate) struct Snapshot(u64);
 
 impl Snapshot {
+    #[inline]
     pub(crate) fn is_running(self) -> bool {
         self.0 & RUNNING != 0
     }
+    #[inline]
     pub(crate) fn is_scheduled(self) -> bool {
         self.0 & SCHEDULED != 0
     }
+    #[inline]
     pub(crate) fn is_complete(self) -> bool {
         self.0 & COMPLETE != 0
     }
+    #[inline]
     pub(crate) fn is_cancelled(self) -> bool {
         self.0 & CANCELLED != 0
     }
+    #[inline]
     pub(crate) fn has_join_interest(self) -> bool {
         self.0 & JOIN_INTEREST != 0
     }
+    #[inline]
     pub(crate) fn has_join_waker(self) -> bool {
         self.0 & JOIN_WAKER != 0
     }
+    #[inline]
     pub(crate) fn has_callbacks(self) -> bool {
         self.0 & CALLBACKS != 0
     }
+    #[inline]
     pub(crate) fn is_dead(self) -> bool {
         self.0 < REF_ONE
     }
+    #[inline]
     fn is_idle(self) -> bool {
         self.0 & (RUNNING | SCHEDULED | COMPLETE) == 0
     }
@@ -119,22 +128,26 @@ pub(crate) struct State(AtomicU64);
 
 impl State {
     /// The word of a cell that holds no task.
+    #[inline]
     pub(crate) fn dead() -> Self {
         Self(AtomicU64::new(0))
     }
 
     /// Brings a dead cell to life: scheduled, one reference for the runtime and one for the handle.
+    #[inline]
     pub(crate) fn init(&self) {
         // ORDERING(poll): Release, so that a walker of the registry that sees the count sees the header.
         self.0.store(SCHEDULED | JOIN_INTEREST | (2 * REF_ONE), Release);
     }
 
+    #[inline]
     pub(crate) fn load(&self) -> Snapshot {
         // ORDERING(result): Acquire, for `complete`: who sees `COMPLETE` may read the result.
         Snapshot(self.0.load(Acquire))
     }
 
     /// Wakes the task.
+    #[inline]
     pub(crate) fn wake(&self) -> Wake {
         // ORDERING(poll): Release publishes what the waker wrote, also when the task is scheduled already.
         let before = Snapshot(self.0.fetch_or(SCHEDULED, AcqRel));
@@ -142,6 +155,7 @@ impl State {
     }
 
     /// Asks for cancellation. The first value says whether this was the first request and in time.
+    #[inline]
     pub(crate) fn cancel(&self) -> (bool, Wake) {
         // ORDERING(poll): Release publishes the reason to the thread that delivers the cancellation.
         let before = Snapshot(self.0.fetch_or(CANCELLED | SCHEDULED, AcqRel));
@@ -150,6 +164,7 @@ impl State {
     }
 
     /// Begins a poll: the caller took the queue entry.
+    #[inline]
     pub(crate) fn start(&self) -> Snapshot {
         // ORDERING(poll): Acquire, for the wake and for the end of the poll before.
         let before = Snapshot(self.0.fetch_xor(SCHEDULED | RUNNING, Acquire));
@@ -159,6 +174,7 @@ impl State {
     }
 
     /// Ends a poll whose task is not through.
+    #[inline]
     pub(crate) fn pend(&self) -> AfterPoll {
         // ORDERING(poll): Release, for the next `start` on whatever thread.
         let before = Snapshot(self.0.fetch_and(!RUNNING, AcqRel));
@@ -167,6 +183,7 @@ impl State {
     }
 
     /// Ends a poll after which the task wants to be queued again at once, whether or not it was woken.
+    #[inline]
     pub(crate) fn pend_scheduled(&self) {
         let mut current = self.0.load(Relaxed);
         loop {
@@ -181,6 +198,7 @@ impl State {
 
     /// Completes the task and gives up the reference of the runtime in one step, if the word is still as the
     /// caller saw it. `Some(true)`: that was the last reference. `None`: it changed; look again.
+    #[inline]
     pub(crate) fn complete_and_release(&self, seen: Snapshot) -> Option<bool> {
         let next = (seen.0 ^ (RUNNING | COMPLETE)) - REF_ONE;
         // ORDERING(result): Release, the result is in place. ORDERING(refs): AcqRel, as in `release`.
@@ -191,6 +209,7 @@ impl State {
     /// Completes the task, if the word is still as the caller saw it; the caller keeps the reference of the
     /// runtime until it has called the join waker.
     #[must_use]
+    #[inline]
     pub(crate) fn complete(&self, seen: Snapshot) -> bool {
         let next = seen.0 ^ (RUNNING | COMPLETE);
         // ORDERING(result): Release, the result is in place; Acquire, for the join waker.
@@ -199,6 +218,7 @@ impl State {
 
     /// Hands the filled waker slot to the completing thread. The snapshot of before says whether it is too
     /// late: then nobody will ever call the waker, and the result is there.
+    #[inline]
     pub(crate) fn set_join_waker(&self) -> Snapshot {
         // ORDERING(result): Release publishes the waker slot, Acquire the result.
         Snapshot(self.0.fetch_or(JOIN_WAKER, AcqRel))
@@ -206,12 +226,14 @@ impl State {
 
     /// Takes the waker slot back, unless the snapshot says that the task completed: then the completing
     /// thread may be reading the slot.
+    #[inline]
     pub(crate) fn unset_join_waker(&self) -> Snapshot {
         // ORDERING(result): Acquire, the result, if it is there.
         Snapshot(self.0.fetch_and(!JOIN_WAKER, AcqRel))
     }
 
     /// Drops handle and interest in one step where nothing else has to be done.
+    #[inline]
     pub(crate) fn detach_fast(&self) -> bool {
         let current = self.0.load(Relaxed);
         if current & (COMPLETE | JOIN_WAKER) != 0 || current < 2 * REF_ONE {
@@ -224,6 +246,7 @@ impl State {
 
     /// Gives up the interest in the result. If the snapshot says complete, the caller drops the result; if
     /// not, the slot of the join waker belongs to the caller again.
+    #[inline]
     pub(crate) fn drop_join_interest(&self) -> Snapshot {
         // ORDERING(result): Acquire, the result that the caller may have to drop.
         Snapshot(self.0.fetch_and(!(JOIN_INTEREST | JOIN_WAKER), AcqRel))
@@ -231,17 +254,20 @@ impl State {
 
     /// Says that a done callback is in the list. The snapshot of before says whether it is too late: then the
     /// caller makes sure that the list is empty.
+    #[inline]
     pub(crate) fn set_callbacks(&self) -> Snapshot {
         // ORDERING(result): Acquire, the result that the callback may look at.
         Snapshot(self.0.fetch_or(CALLBACKS, AcqRel))
     }
 
     /// Says that the caller is about to empty the list of callbacks.
+    #[inline]
     pub(crate) fn clear_callbacks(&self) {
         self.0.fetch_and(!CALLBACKS, Relaxed);
     }
 
     /// Takes one more reference.
+    #[inline]
     pub(crate) fn retain(&self) {
         let before = self.0.fetch_add(REF_ONE, Relaxed);
         debug_assert!(before >= REF_ONE, "retained a dead task");
@@ -251,6 +277,7 @@ impl State {
     }
 
     /// Takes one more reference to a cell that may be dead, as a walker of the registry finds it.
+    #[inline]
     pub(crate) fn retain_if_live(&self) -> bool {
         let mut current = self.0.load(Relaxed);
         loop {
@@ -266,6 +293,7 @@ impl State {
     }
 
     /// Gives up a reference; true if it was the last one, and the caller frees the cell.
+    #[inline]
     pub(crate) fn release(&self) -> bool {
         // ORDERING(refs): Release, our uses of the cell come before it is freed.
         let before = self.0.fetch_sub(REF_ONE, Release);

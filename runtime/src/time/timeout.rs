@@ -60,6 +60,13 @@ pub struct Elapsed {
 }
 
 impl Elapsed {
+    /// Plumbing for the structured forms.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn at_deadline(deadline: Instant, at: &'static Location<'static>) -> Self {
+        Self { deadline, limit: None, at }
+    }
+
     /// The moment at which the time was up.
     #[must_use]
     pub fn deadline(&self) -> Instant {

@@ -1,0 +1,298 @@
+//! The scope of a group as a future: body, children, deadline, and what is left when it is dropped.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use rt_tasks_runtime::{Elapsed, Instant, ScopeEnd, ScopedBody, Sleep, cleanup_now, sleep_until};
+
+use crate::group::{Core, Policy, TaskGroup, is_echo};
+use crate::group_members::Empty;
+use crate::group_error::{FailureKind, GroupError, TaskFailure};
+
+/// Says how a group is to be; made by [`TaskGroup::builder`].
+///
+/// # Examples
+///
+/// ```
+/// # use rt_tasks_runtime as runtime;
+/// # use rt_tasks_sync as rt;
+/// # use rt::{Policy, TaskGroup};
+/// # runtime::block_on(async {
+/// let mut handles = vec![];
+/// let error = TaskGroup::options()
+///     .name("numbers")
+///     .limit(2)
+///     .policy(Policy::CollectAll)
+///     .scope(async |group| {
+///         handles.extend(["1", "x", "3"].map(|text| group.spawn(async move { text.parse::<u32>() })));
+///         Ok(())
+///     })
+///     .await
+///     .unwrap_err();
+/// let numbers: Vec<u32> = handles.into_iter().filter_map(|child| child.try_result().ok()).collect();
+/// assert_eq!((numbers, error.len()), (vec![1, 3], 1));
+/// # });
+/// ```
+#[must_use = "a builder does nothing until its scope is awaited"]
+pub struct GroupBuilder<E> {
+    name: Option<Arc<str>>,
+    limit: Option<usize>,
+    deadline: Option<Instant>,
+    policy: Policy,
+    _error: PhantomData<fn() -> E>,
+}
+
+impl<E> GroupBuilder<E> {
+    pub(crate) fn new() -> Self {
+        Self { name: None, limit: None, deadline: None, policy: Policy::default(), _error: PhantomData }
+    }
+
+    /// Names the group, for its error and for dumps.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Lets at most `n` children run at once; the others wait their turn, in the order of their spawns.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
+    pub fn limit(mut self, n: usize) -> Self {
+        assert!(n > 0, "a group that lets no child run would never end");
+        self.limit = Some(n);
+        self
+    }
+
+    /// Cancels body and children at a moment; then the error says that the time was up.
+    pub fn deadline(mut self, at: Instant) -> Self {
+        self.deadline = Some(at);
+        self
+    }
+
+    /// What the end of one child means for the others.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Runs `body` with the group; see [`TaskGroup::scope`].
+    #[track_caller]
+    pub fn scope<R, F, B>(self, body: F) -> GroupScope<B>
+    where
+        F: FnOnce(TaskGroup<E>) -> B,
+        B: Future<Output = Result<R, E>>,
+        E: 'static,
+    {
+        let at = Location::caller();
+        let core = Arc::new(Core::new(self.name, self.policy, self.limit));
+        let body = body(TaskGroup { core: core.clone() });
+        GroupScope {
+            body: ScopedBody::new(body, at),
+            body_end: None,
+            core,
+            deadline: self.deadline,
+            sleep: None,
+            is_over: false,
+            is_echo: is_echo::<E>,
+            at,
+        }
+    }
+}
+
+impl<E> fmt::Debug for GroupBuilder<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupBuilder")
+            .field("name", &self.name)
+            .field("limit", &self.limit)
+            .field("deadline", &self.deadline)
+            .field("policy", &self.policy)
+            .finish()
+    }
+}
+
+/// What the body of a group returns: a `Result`.
+///
+/// The scope names value and error through it, not by parameters of its own: a parameter that stands for
+/// `Box<dyn Error + 'static>` beside the body that mentions it again breaks the `Send` of futures around it.
+#[doc(hidden)]
+pub trait BodyOutput {
+    type Value;
+    type Error;
+    /// The same as a `Result`.
+    fn into_result(self) -> Result<Self::Value, Self::Error>;
+}
+
+impl<R, E> BodyOutput for Result<R, E> {
+    type Value = R;
+    type Error = E;
+
+    fn into_result(self) -> Self {
+        self
+    }
+}
+
+type ErrorOf<B> = <<B as Future>::Output as BodyOutput>::Error;
+/// How the body ended: its output or that it was dropped; or its panic.
+type BodyEnd<B> = std::thread::Result<ScopeEnd<Result<ValueOf<B>, ErrorOf<B>>>>;
+type ValueOf<B> = <<B as Future>::Output as BodyOutput>::Value;
+
+pin_project_lite::pin_project! {
+    /// The future of [`TaskGroup::scope`].
+    #[project = GroupScopeParts]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct GroupScope<B>
+    where
+        B: Future,
+        B::Output: BodyOutput,
+    {
+        #[pin]
+        body: ScopedBody<B>,
+        body_end: Option<BodyEnd<B>>,
+        core: Arc<Core<ErrorOf<B>>>,
+        deadline: Option<Instant>,
+        sleep: Option<Sleep>,
+        is_over: bool,
+        // A pointer, because a `'static` bound on the `Future` would break the `Send` of futures around it.
+        is_echo: fn(&[TaskFailure<ErrorOf<B>>], &ErrorOf<B>) -> bool,
+        at: &'static Location<'static>,
+    }
+
+    impl<B> PinnedDrop for GroupScope<B>
+    where
+        B: Future,
+        B::Output: BodyOutput,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            let members = &this.core.members;
+            if !*this.is_over {
+                members.cancel("the scope of its group was dropped");
+                if members.len() > 0 {
+                    cleanup_now(Empty(members.clone()));
+                }
+            }
+        }
+    }
+}
+
+impl<B> GroupScopeParts<'_, B>
+where
+    B: Future,
+    B::Output: BodyOutput,
+{
+    /// Polls the body to its end; dropped if the group fails meanwhile.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Before the body is looked at: what fails from here on wakes us again.
+        self.core.members.watch(cx.waker());
+        self.strike(cx);
+        let mut polled = self.poll_body_once(cx);
+        if polled.is_pending() && self.core.is_failing() && !self.body.has_ended() {
+            // A child failed during this very poll, perhaps under the body's own eyes.
+            self.drop_body();
+            polled = self.poll_body_once(cx);
+        }
+        let end = ready!(polled).map(|end| match end {
+            ScopeEnd::Value(output) => ScopeEnd::Value(output.into_result()),
+            ScopeEnd::Dropped => ScopeEnd::Dropped,
+        });
+        if !matches!(end, Ok(ScopeEnd::Value(Ok(_)))) {
+            self.core.body_failed();
+        }
+        *self.body_end = Some(end);
+        Poll::Ready(())
+    }
+
+    fn poll_body_once(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<std::thread::Result<ScopeEnd<B::Output>>> {
+        let body = self.body.as_mut();
+        match catch_unwind(AssertUnwindSafe(|| body.poll_scope(cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(end)) => Poll::Ready(Ok(end)),
+            Err(payload) => Poll::Ready(Err(payload)),
+        }
+    }
+
+    fn drop_body(&mut self) {
+        if !self.body.is_shielded() {
+            self.body.as_mut().drop_body();
+        }
+    }
+
+    /// Ends the group if its time is up, and the body if the group fails.
+    fn strike(&mut self, cx: &mut Context<'_>) {
+        if let Some(deadline) = *self.deadline {
+            let sleep = self.sleep.get_or_insert_with(|| sleep_until(deadline));
+            if Pin::new(sleep).poll(cx).is_ready() {
+                *self.deadline = None;
+                let failure = self.failure(FailureKind::Elapsed(Elapsed::at_deadline(deadline, self.at)));
+                self.core.fail(failure, "the time of its group was up");
+            }
+        }
+        if self.core.is_failing() && !self.body.has_ended() {
+            self.drop_body();
+        }
+    }
+
+    /// A failure of the scope itself.
+    fn failure(&self, kind: FailureKind<ErrorOf<B>>) -> TaskFailure<ErrorOf<B>> {
+        TaskFailure { kind, name: self.core.name.clone(), id: None, spawned_at: self.at }
+    }
+
+    /// Puts the outcome together, once everybody is through.
+    fn finish(&mut self) -> Result<ValueOf<B>, GroupError<ErrorOf<B>>> {
+        *self.is_over = true;
+        let body_end = self.body_end.take().expect("rt::TaskGroup's scope was polled after it was over");
+        let mut failures = self.core.take_failures();
+        match body_end {
+            Err(payload) => resume_unwind(payload),
+            Ok(ScopeEnd::Value(Ok(value))) if failures.is_empty() => return Ok(value),
+            Ok(ScopeEnd::Value(Err(error))) if !(self.is_echo)(&failures, &error) => {
+                failures.push(self.failure(FailureKind::Error(error)));
+            }
+            Ok(ScopeEnd::Value(_) | ScopeEnd::Dropped) => {}
+        }
+        Err(GroupError::new(self.core.name.clone(), failures, self.at))
+    }
+}
+
+impl<B> Future for GroupScope<B>
+where
+    B: Future,
+    B::Output: BodyOutput,
+{
+    type Output = Result<ValueOf<B>, GroupError<ErrorOf<B>>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if this.body_end.is_none() {
+            ready!(this.poll_body(cx));
+        } else {
+            this.strike(cx);
+        }
+        ready!(this.core.members.poll_empty(cx.waker()));
+        Poll::Ready(this.finish())
+    }
+}
+
+impl<B> fmt::Debug for GroupScope<B>
+where
+    B: Future,
+    B::Output: BodyOutput,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupScope")
+            .field("name", &self.core.name)
+            .field("n_children", &self.core.members.len())
+            .field("is_over", &self.is_over)
+            .finish_non_exhaustive()
+    }
+}

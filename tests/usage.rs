@@ -1,0 +1,26 @@
+//! Programs that a user would write compile unchanged: they hold the public surface to its contract. They are
+//! type-checked, not run; the examples are what runs.
+
+#![allow(dead_code, missing_docs)]
+
+#[rustfmt::skip]
+#[path = "usage/collect_all.rs"]
+mod collect_all;
+#[rustfmt::skip]
+#[path = "usage/forever_child.rs"]
+mod forever_child;
+#[rustfmt::skip]
+#[path = "usage/generic_group.rs"]
+mod generic_group;
+#[rustfmt::skip]
+#[path = "usage/pipeline.rs"]
+mod pipeline;
+#[rustfmt::skip]
+#[path = "usage/recursion.rs"]
+mod recursion;
+#[rustfmt::skip]
+#[path = "usage/trait_object.rs"]
+mod trait_object;
+#[rustfmt::skip]
+#[path = "usage/typed_errors.rs"]
+mod typed_errors;
