@@ -279,8 +279,13 @@ fn a_runtime_may_be_dropped_in_a_task_of_its_own() {
                 let _held = held;
                 pending::<()>().await;
             });
-            let task = handle.spawn(async move { drop(runtime) });
-            let _either = task.join_blocking();
+            let task = handle.spawn(async move {
+                drop(runtime);
+                assert!(rt::spawn(pending::<()>()).await.unwrap_err().is_cancelled());
+                7
+            });
+            let value = task.join_blocking().unwrap();
+            assert_eq!(value, 7);
             assert!(bystander.join_blocking().unwrap_err().is_cancelled());
             assert_eq!(dropped.get(), 1);
         });
