@@ -257,6 +257,7 @@ impl Drop for Guest<'_> {
         if let Some(seat) = self.own_seat.take() {
             debug_assert!(ptr::eq(seat, seat_now), "a guest leaves the seat that it holds");
             leave_seat(self.shared, seat);
+            super::shutdown::close_left_arenas(self.shared);
         } else if let Some(seat) = self.counted_on.take().filter(|seat| ptr::eq(*seat, seat_now)) {
             // SAFETY: this thread still holds the seat that it held before.
             unsafe { seat.guest_left() };

@@ -62,8 +62,11 @@ pub(crate) struct Shared {
     injector: Injector<Task>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) outside_timers: Arc<Timers>,
-    outside_arena: Mutex<ArenaPointer>,
+    /// For threads without a seat; none once it is closed.
+    outside_arena: Mutex<Option<ArenaPointer>>,
     arenas: Mutex<Vec<ArenaPointer>>,
+    /// Shutdown ran inside the runtime: the thread that holds the last seat closes the arenas when it leaves.
+    leaves_arenas: AtomicBool,
     reactor: OnceLock<Arc<Reactor>>,
     poller: Poller,
     pub(crate) blocking: Arc<Pool>,
@@ -120,8 +123,9 @@ impl Shared {
             injector: Injector::new(n_seats.next_power_of_two().min(8)),
             outside_timers: timers(),
             clock,
-            outside_arena: Mutex::new(outside_arena),
+            outside_arena: Mutex::new(Some(outside_arena)),
             arenas: Mutex::new(arenas.clone()),
+            leaves_arenas: AtomicBool::new(false),
             reactor: OnceLock::new(),
             poller: Poller::new(),
             blocking: Pool::new("blocking", config.blocking_threads, &config),
@@ -342,16 +346,20 @@ impl Shared {
     /// Queues a task from outside.
     #[inline(never)]
     pub(crate) fn inject(&self, task: Task) {
-        match self.injector.push(task, context::producer()) {
-            Ok(()) => {
-                self.idle.fence_after_push();
-                if self.idle.wants_wake() {
-                    self.wake_one();
-                }
-            }
+        if let Err(task) = self.try_inject(task) {
             // Too late: shutdown ends it.
-            Err(task) => lock_std(&self.stranded).push(task),
+            lock_std(&self.stranded).push(task);
         }
+    }
+
+    /// Queues a task from outside, unless the runtime has stopped.
+    fn try_inject(&self, task: Task) -> Result<(), Task> {
+        self.injector.push(task, context::producer())?;
+        self.idle.fence_after_push();
+        if self.idle.wants_wake() {
+            self.wake_one();
+        }
+        Ok(())
     }
 
     /// Another worker may help with what is queued here.
@@ -493,6 +501,7 @@ fn home_thread(shared: &Arc<Shared>, index: usize) {
         }
     });
     shared.config.thread_stopped();
+    shutdown::close_left_arenas(shared);
     // A guest may wait for this thread to go away; from here on it touches the seat no more.
     seat.set_watched(false);
     std::mem::forget(abort_on_unwind);
@@ -586,23 +595,58 @@ pub(crate) fn alloc(shared: &Shared, class: u8) -> (NonNull<Header>, TaskId) {
         None => {
             let arena = lock_std(&shared.outside_arena);
             shared.n_spawned_outside.fetch_add(1, Ordering::Relaxed);
-            // SAFETY: the lock stands for the ownership of the local part.
-            (unsafe { arena.0.as_ref().alloc(class) }, seat::next_id())
+            let block = match *arena {
+                // SAFETY: the lock stands for the ownership of the local part.
+                Some(arena) => unsafe { arena.0.as_ref().alloc(class) },
+                None => alloc_late(shared, class),
+            };
+            (block, seat::next_id())
         }
     });
     (block, TaskId::new(id))
 }
 
-/// Queues a task that was just spawned.
+/// Where a task lives that is spawned on a runtime that is gone: in an arena of its own.
+#[cold]
+fn alloc_late(shared: &Shared, class: u8) -> NonNull<Header> {
+    let arena = Arena::new();
+    // SAFETY: the arena was just made, and nobody else has it.
+    unsafe { arena.as_ref().attach(shared.to_arc()) };
+    // SAFETY: as above.
+    let block = unsafe { arena.as_ref().alloc(class) };
+    // SAFETY: called once, and this was the only allocation. The block keeps the arena alive.
+    unsafe { Arena::close(arena) };
+    block
+}
+
+/// Queues a task that was just spawned; on a runtime that has stopped it ends here and now.
 #[inline]
 pub(crate) fn submit(shared: &Shared, task: Task) {
     with_seat_of(shared, |seat, _| {
-        let Some(seat) = seat else { return shared.inject(task) };
+        let Some(seat) = seat else { return submit_from_outside(shared, task) };
+        if shared.is_stopping() {
+            return end_late(shared, task);
+        }
         shared.monitor.ensure_started(shared);
         // SAFETY: this thread holds the seat.
         if unsafe { seat.push(task) } > 1 {
             shared.wake_for_local();
         }
+    });
+}
+
+fn submit_from_outside(shared: &Shared, task: Task) {
+    if let Err(task) = shared.try_inject(task) {
+        end_late(shared, task);
+    }
+}
+
+/// Ends a task that was spawned after shutdown had looked for the last time.
+#[cold]
+fn end_late(shared: &Shared, task: Task) {
+    context::with(|cx| {
+        let _runtime = context::Restore::set(&cx.runtime, ptr::from_ref(shared));
+        crate::task::abort(task);
     });
 }
 
@@ -618,9 +662,19 @@ pub(crate) fn count_end(header: &Header) {
     if header.is_local() {
         shared.n_local.fetch_sub(1, Ordering::Relaxed);
     }
-    if shared.is_closing() {
-        shared.wake_closer();
-    }
+}
+
+/// Tells shutdown that a task is complete: after the state word says so, or it would look too early and then
+/// wait for its grace.
+#[inline]
+pub(crate) fn tell_closer() {
+    context::with_runtime(|shared| {
+        if let Some(shared) = shared {
+            if shared.is_closing() {
+                shared.wake_closer();
+            }
+        }
+    });
 }
 
 /// The timers that a future polled on this thread registers with.

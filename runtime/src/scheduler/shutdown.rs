@@ -85,33 +85,53 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
     shared.compute.close();
     let latest = deadline.max(Instant::now() + LEAST_WAIT);
     report.stuck_workers = send_home(shared, latest);
-    if report.stuck_workers == 0 && may_touch_local {
-        drop_the_rest(shared, latest);
+    let mut has_all_seats = report.stuck_workers == 0;
+    if has_all_seats && may_touch_local {
+        has_all_seats = drop_the_rest(shared, latest);
     }
     report.stuck_blocking = shared.blocking.join(latest) + shared.compute.join(latest);
     if let Some(reactor) = shared.reactor.get() {
         reactor.close();
     }
-    if report.stuck_workers == 0 {
-        close_arenas(shared);
+    match (has_all_seats, holds_seat(shared)) {
+        (true, false) => close_arenas(shared),
+        // This thread goes on inside the runtime, and may spawn.
+        (true, true) => shared.leaves_arenas.store(true, Ordering::Relaxed),
+        // Whoever holds a seat may still allocate there: the memory is left to it for good.
+        (false, _) => {}
     }
     report
 }
 
+/// The first pause between two looks at what is left; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
 /// Cancels every task and runs them until none is left or the grace is over.
+///
+/// Whoever completes a task wakes us if it sees that we are closing. It does: cancelling writes to the state
+/// word of each task, and who completes the task writes to it later and looks afterwards. The exception is a
+/// task that is being spawned meanwhile by a thread that does not know yet; so we look again, now and then.
 fn end_gracefully(shared: &Arc<Shared>, grace: Duration) {
-    let mut sleep = None;
-    let ended = std::future::poll_fn(|cx| {
-        *lock_std(&shared.closing_waker) = Some(cx.waker().clone());
-        if shared.n_spawned() == shared.n_ended() && !shared.is_busy_blocking() && n_live(shared) == 0 {
-            return Poll::Ready(());
-        }
-        let sleep = sleep.get_or_insert_with(|| {
+    let ended = async {
+        let give_up = crate::time::Instant::now().saturating_add(grace);
+        let mut pause = FIRST_PAUSE;
+        loop {
             cancel_all(shared);
-            crate::time::sleep(grace)
-        });
-        std::pin::Pin::new(sleep).poll(cx)
-    });
+            let now = crate::time::Instant::now();
+            let mut sleep = crate::time::sleep_until(now.saturating_add(pause).min(give_up));
+            let has_ended = std::future::poll_fn(|cx| {
+                *lock_std(&shared.closing_waker) = Some(cx.waker().clone());
+                if shared.n_spawned() == shared.n_ended() && !shared.is_busy_blocking() && n_live(shared) == 0 {
+                    return Poll::Ready(true);
+                }
+                std::pin::Pin::new(&mut sleep).poll(cx).map(|()| false)
+            });
+            if has_ended.await || crate::time::Instant::now() >= give_up {
+                return;
+            }
+            pause *= 2;
+        }
+    };
     block_on(shared, ended);
     *lock_std(&shared.closing_waker) = None::<Waker>;
 }
@@ -161,8 +181,14 @@ fn send_home(shared: &Arc<Shared>, latest: Instant) -> usize {
     n_stuck
 }
 
-/// Drops what is in the queues and whatever else is not complete.
-fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) {
+/// Whether the calling thread holds a seat of the runtime that it shuts down.
+fn holds_seat(shared: &Arc<Shared>) -> bool {
+    context::with(|cx| std::ptr::eq(cx.runtime.get(), Arc::as_ptr(shared)) && !cx.seat.get().is_null())
+}
+
+/// Drops what is in the queues and whatever else is not complete. True if nobody else holds a seat any more.
+fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
+    let began = Instant::now();
     context::with(|cx| {
         let _runtime = context::Restore::set(&cx.runtime, Arc::as_ptr(shared));
         let _seat = context::Restore::set(&cx.seat, std::ptr::null());
@@ -186,15 +212,17 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) {
             }
             let had_any = !queued.is_empty();
             queued.into_iter().for_each(abort);
-            if !had_any && !end_sleeping(shared) {
-                return;
+            let is_through = !had_any && !end_sleeping(shared);
+            let patience = if is_through { began } else { latest } + LEAST_WAIT;
+            if (is_through && left.is_empty()) || Instant::now() > patience {
+                // If seats are left, somebody is inside `block_on` on another thread, in the middle of a poll.
+                return left.is_empty();
             }
-            if Instant::now() > latest + LEAST_WAIT {
-                // Somebody is inside `block_on` on another thread and in the middle of a task.
-                return;
+            if is_through {
+                std::thread::sleep(Duration::from_micros(50));
             }
         }
-    });
+    })
 }
 
 /// Ends the tasks that no queue holds; true if there were any that are not complete.
@@ -216,12 +244,21 @@ fn end_sleeping(shared: &Shared) -> bool {
     found
 }
 
+/// Closes the arenas that a shutdown inside the runtime left to the thread that ran it.
+pub(super) fn close_left_arenas(shared: &Shared) {
+    if shared.leaves_arenas.swap(false, Ordering::Relaxed) {
+        close_arenas(shared);
+    }
+}
+
 /// Lets the memory of tasks go, as soon as the last handle to one does.
 fn close_arenas(shared: &Shared) {
+    // Under the lock that allocating there takes: from now on late tasks get arenas of their own.
+    *lock_std(&shared.outside_arena) = None;
     let arenas = std::mem::take(&mut *lock_std(&shared.arenas));
     for arena in arenas {
-        // SAFETY: called once per arena; all threads that held a seat are gone, and the injector's arena is
-        // not used any more, since spawning finds the list of arenas empty.
+        // SAFETY: called once per arena, since the list is empty now; no thread holds a seat any more, and the
+        // arena for those without one is not to be had.
         unsafe { Arena::close(arena.0) };
     }
 }

@@ -325,6 +325,7 @@ unsafe fn complete(header: NonNull<Header>) {
             break last;
         }
     };
+    scheduler::tell_closer();
     if last {
         // SAFETY: that was the last reference.
         unsafe { free(header) };
@@ -415,13 +416,12 @@ pub(crate) fn cancel(header: &Header, cancelled: impl FnOnce() -> Cancelled) -> 
     if state.is_complete() || state.is_cancelled() {
         return false;
     }
-    // Before the bit, so that whoever sees the bit finds the reason. The first reason is kept (rule C8), and who
-    // gave it is told so, even if another caller was quicker to set the bit.
-    let is_ours = header.cold().cancelled.set(cancelled()).is_ok();
+    // Before the bit, so that whoever sees the bit finds the reason; the first reason is kept (rule C8).
+    let _ = header.cold().cancelled.set(cancelled());
     let (first, wake) = header.state.cancel();
     if wake == Wake::Submit {
         // SAFETY: the task became scheduled by this call.
         scheduler::schedule(unsafe { Task::new(NonNull::from(header)) });
     }
-    is_ours && (first || header.state.load().is_cancelled())
+    first
 }
