@@ -233,7 +233,8 @@ impl fmt::Debug for Builder {
     }
 }
 
-/// A runtime. Dropping it is a shutdown with the builder's grace.
+/// A runtime. Dropping it is a shutdown with the builder's grace; inside a task of its own, which has to end
+/// first, that goes on in the background.
 ///
 /// # Examples
 ///
@@ -304,10 +305,26 @@ impl Drop for Runtime {
         if self.is_shut_down {
             return;
         }
-        let report = scheduler::shut_down(&self.handle.shared, self.handle.shared.grace());
-        if !report.is_clean() {
-            eprintln!("rt: dropping a runtime: {report}");
+        let shared = self.handle.shared.clone();
+        let is_own = context::with(|cx| {
+            std::ptr::eq(cx.runtime.get(), Arc::as_ptr(&shared)) && !cx.task.get().is_null()
+        });
+        if !is_own {
+            return end(&shared);
         }
+        // Inside a task of its own, which cannot end before this returns: another thread sees it out.
+        let builder = shared.config.thread("shutdown");
+        if let Err(error) = builder.spawn(move || end(&shared)) {
+            self.handle.shared.report(Unhandled::no_thread(error, 0));
+        }
+    }
+}
+
+/// Shuts a runtime down with its own grace.
+fn end(shared: &Arc<Shared>) {
+    let report = scheduler::shut_down(shared, shared.grace());
+    if !report.is_clean() {
+        eprintln!("rt: dropping a runtime: {report}");
     }
 }
 

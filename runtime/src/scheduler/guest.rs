@@ -28,6 +28,7 @@ use crate::cancel::{ScopeEnd, ScopedBody};
 use crate::context::{self, BUDGET};
 use crate::platform::NEVER;
 use crate::shim::lock_std;
+use crate::task::Ran;
 
 /// Wakes the future of one `block_on`.
 pub(super) struct MainWaker {
@@ -179,14 +180,14 @@ impl<'a> Guest<'a> {
                     return;
                 }
             }
-            if main.is_woken() {
-                worker.rest();
-                return;
-            }
             if self.shared.is_stopping() {
                 worker.rest();
                 give_seat_up(self.shared);
                 self.notice_lost_seat();
+                return;
+            }
+            if main.is_woken() {
+                worker.rest();
                 return;
             }
         }
@@ -214,11 +215,21 @@ impl<'a> Guest<'a> {
     fn adopt(&mut self, seat: &'a Seat) {
         self.own_seat = Some(seat);
         context::with(|cx| cx.seat.set(ptr::from_ref(seat)));
+        for task in self.shared.take_aside() {
+            // SAFETY: this thread holds the seat.
+            unsafe { seat.push(task) };
+        }
     }
 
     /// Sleeps without a seat, until the future is woken or a seat may be free.
     fn stand(&mut self) {
         lock_std(&self.shared.standing).push(self.main.clone());
+        // Whoever has the seat cannot run what belongs to this thread.
+        for task in self.shared.take_aside() {
+            if let Ran::Again(task) = crate::task::run(task) {
+                self.shared.inject(task);
+            }
+        }
         // A seat that became free before we were in the list nudged nobody.
         if self.sit_down().is_none() && !self.main.is_woken() {
             let deadline = if self.shared.is_stopping() { self.shared.next_deadline() } else { NEVER };
