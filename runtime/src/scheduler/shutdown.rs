@@ -184,6 +184,7 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
     context::with(|cx| {
         let _runtime = context::Restore::set(&cx.runtime, Arc::as_ptr(shared));
         let _seat = context::Restore::set(&cx.seat, std::ptr::null());
+        let _behind = context::Restore::set(&cx.seat_behind, std::ptr::null());
         let mut seats = Vec::new();
         let mut left: Vec<_> = shared.seats.iter().collect();
         loop {

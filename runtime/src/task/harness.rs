@@ -62,8 +62,10 @@ fn run_in(task: Task, mode: Option<Mode>) -> Ran {
         let _scope = Restore::set(&cx.scope, std::ptr::null());
         let _budget = Restore::set(&cx.budget, BUDGET);
         let outer_yield = cx.yielded.replace(false);
+        let (runtime, entry) = (cx.runtime.get(), cx.entry.get());
         // SAFETY: Invariant 1: the table of this very cell, and `start` gave us `RUNNING`.
         let poll = unsafe { (header.vtable().poll)(task.as_ptr(), mode) };
+        cx.leave_stray(runtime, entry);
         (poll, cx.yielded.replace(outer_yield))
     });
     match poll {
