@@ -20,11 +20,13 @@ pub(crate) struct Spec<'a> {
     pub(crate) location: &'static Location<'static>,
     pub(crate) name: Option<&'a Arc<str>>,
     pub(crate) is_local: bool,
+    /// The task is cancelled, for this reason, before anybody can run it.
+    pub(crate) cancelled: Option<&'static str>,
 }
 
 impl Spec<'_> {
     pub(crate) fn at(location: &'static Location<'static>) -> Self {
-        Self { location, name: None, is_local: false }
+        Self { location, name: None, is_local: false, cancelled: None }
     }
 }
 
@@ -79,6 +81,11 @@ pub(crate) fn spawn_cell<F: Future, H: Hook<F::Output>>(
     } else {
         make(shared, Box::pin(future), hook, spec)
     };
+    if let Some(reason) = spec.cancelled {
+        harness::cancel(task.header(), || {
+            crate::Cancelled::new(Some(reason.into()), spec.location)
+        });
+    }
     if shared.is_closing() {
         harness::cancel(task.header(), || crate::Cancelled::by_shutdown(spec.location));
     }
@@ -155,7 +162,8 @@ where
     on_current("rt::spawn", |shared| spawn_with(shared, future, Plain, Spec::at(location)))
 }
 
-/// Spawns a task that follows `hook`: plumbing for the structured forms.
+/// Spawns a task that follows `hook`, cancelled from the beginning if a reason is given: plumbing for the
+/// structured forms.
 ///
 /// # Panics
 ///
@@ -167,12 +175,13 @@ pub fn spawn_hooked<F, H>(
     hook: H,
     name: Option<&Arc<str>>,
     location: &'static Location<'static>,
+    cancelled: Option<&'static str>,
 ) -> JoinHandle<H::Value>
 where
     F: Future + Send + 'static,
     H: Hook<F::Output> + Send + 'static,
 {
-    let spec = Spec { location, name, is_local: false };
+    let spec = Spec { location, name, is_local: false, cancelled };
     on_current("spawning a child", |shared| spawn_with(shared, future, hook, spec))
 }
 
@@ -228,7 +237,7 @@ where
             "rt::spawn_local at {location}: the local tasks of this runtime live on another thread"
         );
         shared.count_local();
-        let spec = Spec { location, name, is_local: true };
+        let spec = Spec { location, name, is_local: true, cancelled: None };
         spawn_cell(shared, future, Plain, spec, |task| scheduler::submit(shared, task))
     })
 }
@@ -270,13 +279,14 @@ pub fn spawn_work<F, T, H>(
     work: Work,
     name: Option<&Arc<str>>,
     location: &'static Location<'static>,
+    cancelled: Option<&'static str>,
 ) -> JoinHandle<H::Value>
 where
     F: FnOnce() -> T + Send + 'static,
     H: Hook<T> + Send + 'static,
 {
     on_current("spawning blocking work", |shared| {
-        spawn_work_on(shared, function, hook, work, Spec { location, name, is_local: false })
+        spawn_work_on(shared, function, hook, work, Spec { location, name, is_local: false, cancelled })
     })
 }
 
@@ -329,7 +339,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    spawn_work(function, Plain, Work::Blocking, None, Location::caller())
+    spawn_work(function, Plain, Work::Blocking, None, Location::caller(), None)
 }
 
 /// Runs a function that computes on a pool with one thread per core, so that it cannot starve I/O.
@@ -351,7 +361,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    spawn_work(function, Plain, Work::Compute, None, Location::caller())
+    spawn_work(function, Plain, Work::Compute, None, Location::caller(), None)
 }
 
 /// Runs a blocking function here, while another thread works in this thread's place.

@@ -32,7 +32,7 @@ mod worker;
 use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 pub(crate) use guest::{block_on, block_on_anywhere, block_on_within, hand_seat_away};
@@ -46,7 +46,7 @@ use crate::platform::{Clock, NEVER, Nanos};
 use crate::reactor::Reactor;
 use crate::runtime::Config;
 use crate::shim::lock_std;
-use crate::task::{Arena, Header, Pinned, Task, TaskId, TaskRef};
+use crate::task::{Arena, Header, Pinned, Ran, Task, TaskId, TaskRef};
 use crate::time::Timers;
 use crate::unhandled::Unhandled;
 use guest::MainWaker;
@@ -57,12 +57,15 @@ use worker::{Turn, Worker};
 
 /// What all threads of a runtime share.
 pub(crate) struct Shared {
+    /// Itself, for those who outlive the call.
+    this: Weak<Self>,
     pub(crate) seats: Box<[Seat]>,
     pub(crate) idle: Idle,
     injector: Injector<Task>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) outside_timers: Arc<Timers>,
-    outside_arena: Mutex<ArenaPointer>,
+    /// Where threads without a seat put new tasks; none once it is closed.
+    outside_arena: Mutex<Option<ArenaPointer>>,
     arenas: Mutex<Vec<ArenaPointer>>,
     reactor: OnceLock<Arc<Reactor>>,
     poller: Poller,
@@ -77,7 +80,7 @@ pub(crate) struct Shared {
     /// Workers go home.
     is_stopping: AtomicBool,
     /// Queue entries that came after the injector was closed.
-    stranded: Mutex<Vec<Task>>,
+    stranded: Mutex<Stranded>,
     threads: Mutex<Threads>,
     /// Everybody inside `block_on`.
     guests: Mutex<Vec<Arc<MainWaker>>>,
@@ -89,6 +92,8 @@ pub(crate) struct Shared {
     /// Where `!Send` tasks live: the first thread that spawned one.
     pub(crate) local_thread: OnceLock<std::thread::ThreadId>,
     n_local: AtomicUsize,
+    /// Queue entries of `!Send` tasks that came to another thread: for the one they belong to.
+    local_aside: Mutex<Vec<Task>>,
 }
 
 /// An arena of this runtime; alive until `Arena::close`.
@@ -97,6 +102,14 @@ struct ArenaPointer(NonNull<Arena>);
 
 // SAFETY: an arena may be used from any thread as its own rules say.
 unsafe impl Send for ArenaPointer {}
+
+/// Queue entries that shutdown has to end.
+#[derive(Default)]
+struct Stranded {
+    tasks: Vec<Task>,
+    /// Shutdown looks here no more.
+    is_over: bool,
+}
 
 #[derive(Default)]
 struct Threads {
@@ -114,13 +127,14 @@ impl Shared {
         let mut arenas: Vec<_> = seats.iter().map(|seat| ArenaPointer(seat.arena)).collect();
         arenas.push(outside_arena);
         let n_cores = num_cpus::get().max(1);
-        let shared = Arc::new(Self {
+        let shared = Arc::new_cyclic(|this| Self {
+            this: this.clone(),
             seats,
             idle: Idle::new(n_seats),
             injector: Injector::new(n_seats.next_power_of_two().min(8)),
             outside_timers: timers(),
-            clock,
-            outside_arena: Mutex::new(outside_arena),
+            clock: clock.clone(),
+            outside_arena: Mutex::new(Some(outside_arena)),
             arenas: Mutex::new(arenas.clone()),
             reactor: OnceLock::new(),
             poller: Poller::new(),
@@ -131,7 +145,7 @@ impl Shared {
             n_ended_outside: AtomicU64::new(0),
             is_closing: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
-            stranded: Mutex::new(Vec::new()),
+            stranded: Mutex::default(),
             threads: Mutex::new(Threads { started: vec![false; n_seats], handles: Vec::new() }),
             guests: Mutex::new(Vec::new()),
             standing: Mutex::new(Vec::new()),
@@ -140,6 +154,7 @@ impl Shared {
             monitor: monitor::Monitor::new(),
             local_thread: OnceLock::new(),
             n_local: AtomicUsize::new(0),
+            local_aside: Mutex::new(Vec::new()),
             config,
         });
         for arena in arenas {
@@ -155,17 +170,15 @@ impl Shared {
         self.config.current_thread
     }
 
-    /// The handle that the arenas keep.
+    /// One more owner.
     pub(crate) fn to_arc(&self) -> Arc<Self> {
-        // SAFETY: the arena is closed only after all threads have been joined, and then nobody asks.
-        unsafe { self.seats[0].arena.as_ref() }.runtime().clone()
+        self.this.upgrade().expect("a borrowed runtime is alive")
     }
 
     pub(crate) fn grace(&self) -> Duration {
         self.config.grace
     }
 
-    #[inline]
     pub(crate) fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Relaxed)
     }
@@ -211,15 +224,14 @@ impl Shared {
     }
 
     /// Milliseconds since the runtime was built, as some worker saw them last.
-    #[inline]
     pub(crate) fn coarse_millis(&self) -> u32 {
         self.coarse_millis.load(Ordering::Relaxed)
     }
 
-    /// The earliest deadline of all timers that are armed.
+    /// The earliest deadline of all timers.
     fn next_deadline(&self) -> Nanos {
-        let seats = self.seats.iter().map(|seat| seat.timers.settle()).min().unwrap_or(NEVER);
-        seats.min(self.outside_timers.settle())
+        let seats = self.seats.iter().map(|seat| seat.timers.next()).min().unwrap_or(NEVER);
+        seats.min(self.outside_timers.next())
     }
 
     /// Fires what is due, whoever it belongs to.
@@ -256,15 +268,11 @@ impl Shared {
                 return true;
             }
         }
-        loop {
-            let deadline = self.next_deadline();
-            if deadline == NEVER {
-                return false;
-            }
-            self.clock.advance_to(deadline);
-            // Nothing fires if another thread cancelled that timer meanwhile: then there is a next one.
-            if self.fire_all(deadline) {
-                return true;
+        match self.next_deadline() {
+            NEVER => false,
+            deadline => {
+                self.clock.advance_to(deadline);
+                self.fire_all(deadline)
             }
         }
     }
@@ -325,6 +333,32 @@ impl Shared {
             && self.local_thread.get().is_some_and(|thread| *thread != std::thread::current().id())
     }
 
+    /// Runs a task, or, if it is `!Send` and belongs to another thread, puts it where that one looks.
+    #[inline]
+    fn run_here(&self, task: Task) -> Ran {
+        if self.is_current_thread() && task.header().is_local() && self.has_foreign_local_tasks() {
+            self.put_aside(task);
+            return Ran::Rest;
+        }
+        crate::task::run(task)
+    }
+
+    #[cold]
+    fn put_aside(&self, task: Task) {
+        lock_std(&self.local_aside).push(task);
+        for main in &*lock_std(&self.standing) {
+            main.nudge();
+        }
+    }
+
+    /// The tasks that were put aside for this thread.
+    fn take_aside(&self) -> Vec<Task> {
+        if !self.is_current_thread() || self.has_foreign_local_tasks() {
+            return Vec::new();
+        }
+        std::mem::take(&mut *lock_std(&self.local_aside))
+    }
+
     fn wake_closer(&self) {
         let waker = lock_std(&self.closing_waker).clone();
         if let Some(waker) = waker {
@@ -349,9 +383,19 @@ impl Shared {
                     self.wake_one();
                 }
             }
-            // Too late: shutdown ends it.
-            Err(task) => lock_std(&self.stranded).push(task),
+            Err(task) => self.strand(task),
         }
+    }
+
+    /// A task came too late to be queued: shutdown ends it, or, once that is over, whoever brings it.
+    #[cold]
+    fn strand(&self, task: Task) {
+        let mut stranded = lock_std(&self.stranded);
+        if !stranded.is_over || (task.header().is_local() && self.has_foreign_local_tasks()) {
+            return stranded.tasks.push(task);
+        }
+        drop(stranded);
+        crate::task::abort(task);
     }
 
     /// Another worker may help with what is queued here.
@@ -538,7 +582,7 @@ pub(crate) fn holds_arena(arena: NonNull<Arena>) -> bool {
 }
 
 /// Gives `f` the seat this thread holds of a runtime.
-#[inline(always)]
+#[inline]
 fn with_seat_of<R>(shared: *const Shared, f: impl FnOnce(Option<&Seat>, bool) -> R) -> R {
     context::with(|cx| {
         let seat = cx.seat.get();
@@ -572,7 +616,6 @@ pub(crate) fn schedule(task: Task) {
 }
 
 /// Where a new task lives, and its id.
-#[inline]
 pub(crate) fn alloc(shared: &Shared, class: u8) -> (NonNull<Header>, TaskId) {
     let (block, id) = with_seat_of(shared, |seat, _| match seat {
         Some(seat) => {
@@ -586,11 +629,30 @@ pub(crate) fn alloc(shared: &Shared, class: u8) -> (NonNull<Header>, TaskId) {
         None => {
             let arena = lock_std(&shared.outside_arena);
             shared.n_spawned_outside.fetch_add(1, Ordering::Relaxed);
-            // SAFETY: the lock stands for the ownership of the local part.
-            (unsafe { arena.0.as_ref().alloc(class) }, seat::next_id())
+            // SAFETY: an arena that is still there is not closed, and the lock is held.
+            let block = arena.map(|arena| unsafe { arena.0.as_ref() }).map(|arena| {
+                // SAFETY: the lock stands for the ownership of the local part.
+                unsafe { arena.alloc(class) }
+            });
+            (block.unwrap_or_else(|| alloc_alone(shared, class)), seat::next_id())
         }
     });
     (block, TaskId::new(id))
+}
+
+/// A block in an arena of its own, for a task that is spawned after the end: it only says that it is cancelled.
+#[cold]
+fn alloc_alone(shared: &Shared, class: u8) -> NonNull<Header> {
+    let arena = Arena::new();
+    // SAFETY: it was just made, and lives until its one block is given back.
+    let this = unsafe { arena.as_ref() };
+    // SAFETY: nobody else has the arena yet.
+    unsafe { this.attach(shared.to_arc()) };
+    // SAFETY: as above, so this thread owns the local part.
+    let block = unsafe { this.alloc(class) };
+    // SAFETY: called once, and nobody allocates here afterwards.
+    unsafe { Arena::close(arena) };
+    block
 }
 
 /// Queues a task that was just spawned.
@@ -618,9 +680,17 @@ pub(crate) fn count_end(header: &Header) {
     if header.is_local() {
         shared.n_local.fetch_sub(1, Ordering::Relaxed);
     }
-    if shared.is_closing() {
-        shared.wake_closer();
-    }
+}
+
+/// Tells shutdown that a task of this thread's runtime is complete: after the state word says so, or it would
+/// look too early. The cell may be gone, so it is not asked.
+#[inline]
+pub(crate) fn tell_closer() {
+    context::with_runtime(|shared| {
+        if let Some(shared) = shared.filter(|shared| shared.is_closing()) {
+            shared.wake_closer();
+        }
+    });
 }
 
 /// The timers that a future polled on this thread registers with.

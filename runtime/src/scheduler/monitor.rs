@@ -125,7 +125,8 @@ fn watch(shared: &Arc<Shared>) {
 fn look(shared: &Shared, seen: &mut [u64]) {
     let now = shared.clock.now();
     shared.set_coarse(now);
-    let mut needs_help = false;
+    // Of those who set a timer without a seat, when all seats are stuck: nobody else would fire it.
+    let mut needs_help = !shared.clock.is_paused() && shared.outside_timers.fire(now);
     for (seat, seen) in shared.seats.iter().zip(seen) {
         let n_polls = seat.n_polls();
         let is_stuck = *seen == n_polls && !shared.idle.is_idle(seat.index);

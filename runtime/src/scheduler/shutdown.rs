@@ -11,10 +11,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::pin::Pin;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::guest::block_on;
+use super::guest::{block_on, give_seat_up};
 use super::{Shared, lock_std};
 use crate::context;
 use crate::task::{Arena, Header, Task, TaskInfo, TaskRef, abort, harness};
@@ -62,6 +63,12 @@ impl std::fmt::Display for ShutdownReport {
 /// A little time for threads to go home, whatever the grace.
 const LEAST_WAIT: Duration = Duration::from_millis(100);
 
+/// Between two looks for tasks that are not cancelled or not counted yet. The end of each task wakes the one who
+/// waits, but it is counted before it is complete, and a spawn may cross the beginning of the shutdown; to
+/// order both would cost a fence in each spawn and each end (rejected).
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+const LAST_LOOK: Duration = Duration::from_millis(64);
+
 /// Shuts a runtime down. Called once, by whoever owns it.
 pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport {
     let began = Instant::now();
@@ -78,39 +85,50 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
             report.unfinished.push(info);
         }
     });
+    // Called inside this very runtime, the thread goes on without a seat: its arena is closed below.
+    give_seat_up(shared);
     // ORDERING(stop): Release, all of the above for the workers.
     shared.is_stopping.store(true, Ordering::Release);
+    // A seat that is parked from now on sees the flag, or `send_home` sees its bit.
+    shared.idle.fence_after_push();
     shared.injector.close();
     shared.blocking.close();
     shared.compute.close();
     let latest = deadline.max(Instant::now() + LEAST_WAIT);
     report.stuck_workers = send_home(shared, latest);
-    if report.stuck_workers == 0 && may_touch_local {
-        drop_the_rest(shared, latest);
-    }
+    let is_empty = report.stuck_workers == 0 && may_touch_local && drop_the_rest(shared, latest);
     report.stuck_blocking = shared.blocking.join(latest) + shared.compute.join(latest);
     if let Some(reactor) = shared.reactor.get() {
         reactor.close();
     }
-    if report.stuck_workers == 0 {
+    if is_empty {
         close_arenas(shared);
     }
+    let late = {
+        let mut stranded = lock_std(&shared.stranded);
+        stranded.is_over = true;
+        std::mem::take(&mut stranded.tasks)
+    };
+    late.into_iter().for_each(|task| shared.strand(task));
     report
 }
 
 /// Cancels every task and runs them until none is left or the grace is over.
 fn end_gracefully(shared: &Arc<Shared>, grace: Duration) {
-    let mut sleep = None;
+    let mut limit = crate::time::sleep(grace);
+    let mut period = FIRST_LOOK;
+    let mut next_look = crate::time::sleep(Duration::ZERO);
     let ended = std::future::poll_fn(|cx| {
         *lock_std(&shared.closing_waker) = Some(cx.waker().clone());
         if shared.n_spawned() == shared.n_ended() && !shared.is_busy_blocking() && n_live(shared) == 0 {
             return Poll::Ready(());
         }
-        let sleep = sleep.get_or_insert_with(|| {
+        while Pin::new(&mut next_look).poll(cx).is_ready() {
             cancel_all(shared);
-            crate::time::sleep(grace)
-        });
-        std::pin::Pin::new(sleep).poll(cx)
+            next_look = crate::time::sleep(period);
+            period = (period * 2).min(LAST_LOOK);
+        }
+        Pin::new(&mut limit).poll(cx)
     });
     block_on(shared, ended);
     *lock_std(&shared.closing_waker) = None::<Waker>;
@@ -161,11 +179,12 @@ fn send_home(shared: &Arc<Shared>, latest: Instant) -> usize {
     n_stuck
 }
 
-/// Drops what is in the queues and whatever else is not complete.
-fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) {
+/// Drops what is in the queues and whatever else is not complete. False if time was up first.
+fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
     context::with(|cx| {
         let _runtime = context::Restore::set(&cx.runtime, Arc::as_ptr(shared));
         let _seat = context::Restore::set(&cx.seat, std::ptr::null());
+        let _behind = context::Restore::set(&cx.seat_behind, std::ptr::null());
         let mut seats = Vec::new();
         let mut left: Vec<_> = shared.seats.iter().collect();
         loop {
@@ -178,7 +197,8 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) {
                 }
                 !is_ours
             });
-            let mut queued = std::mem::take(&mut *lock_std(&shared.stranded));
+            let mut queued = std::mem::take(&mut lock_std(&shared.stranded).tasks);
+            queued.append(&mut lock_std(&shared.local_aside));
             shared.injector.pop_batch(0, usize::MAX, |task| queued.push(task));
             for seat in &seats {
                 // SAFETY: this thread has claimed the seat, and nobody is left to hand it to.
@@ -186,15 +206,18 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) {
             }
             let had_any = !queued.is_empty();
             queued.into_iter().for_each(abort);
-            if !had_any && !end_sleeping(shared) {
-                return;
+            if !had_any && !end_sleeping(shared) && left.is_empty() {
+                return true;
             }
             if Instant::now() > latest + LEAST_WAIT {
                 // Somebody is inside `block_on` on another thread and in the middle of a task.
-                return;
+                return false;
+            }
+            if !had_any {
+                std::thread::sleep(Duration::from_micros(50));
             }
         }
-    });
+    })
 }
 
 /// Ends the tasks that no queue holds; true if there were any that are not complete.
@@ -210,18 +233,16 @@ fn end_sleeping(shared: &Shared) -> bool {
             abort(unsafe { Task::new(task.as_ptr()) });
         }
     });
-    if found {
-        std::thread::yield_now();
-    }
     found
 }
 
 /// Lets the memory of tasks go, as soon as the last handle to one does.
 fn close_arenas(shared: &Shared) {
+    *lock_std(&shared.outside_arena) = None;
     let arenas = std::mem::take(&mut *lock_std(&shared.arenas));
     for arena in arenas {
-        // SAFETY: called once per arena; all threads that held a seat are gone, and the injector's arena is
-        // not used any more, since spawning finds the list of arenas empty.
+        // SAFETY: called once per arena; no thread holds a seat any more, and the arena for those without one
+        // was taken away above, under the lock under which it is used.
         unsafe { Arena::close(arena.0) };
     }
 }

@@ -23,6 +23,7 @@
 //! 4. The stage holds the future until the phase is `Cleanup`, and the result from then on until it is taken.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, AtomicUsize};
@@ -104,9 +105,17 @@ unsafe impl Sync for Header {}
 pub(crate) struct Cold {
     pub(crate) name: OnceLock<Arc<str>>,
     pub(crate) cancelled: OnceLock<Cancelled>,
-    pub(crate) on_finish: Mutex<Vec<Callback>>,
+    pub(crate) on_finish: Mutex<Callbacks>,
     pub(crate) scope: Scope,
     pub(crate) busy_micros: AtomicUsize,
+}
+
+/// The done callbacks that were not called yet.
+#[derive(Default)]
+pub(crate) struct Callbacks {
+    pub(crate) waiting: VecDeque<Callback>,
+    /// A thread is calling them, and looks for more before it stops.
+    pub(crate) is_calling: bool,
 }
 
 /// A done callback. It gets the header while the result is in place and nobody else touches it.
@@ -400,11 +409,15 @@ pub(crate) unsafe fn free(header: NonNull<Header>) {
     // SAFETY: the caller is the last to have the cell.
     let this = unsafe { header.as_ref() };
     // SAFETY: as above; nobody reads the slot any more.
-    drop(this.join_waker.with_mut(|slot| unsafe { (*slot).take() }));
+    let waker = this.join_waker.with_mut(|slot| unsafe { (*slot).take() });
+    if waker.is_some() {
+        super::harness::ignore_panic(|| drop(waker));
+    }
     let cold = this.cold.load(Ordering::Relaxed);
     if !cold.is_null() {
         // SAFETY: `Header::cold` made it with a box, and nobody else has the cell.
-        drop(unsafe { Box::from_raw(cold) });
+        let cold = unsafe { Box::from_raw(cold) };
+        super::harness::ignore_panic(|| drop(cold));
     }
     let home = this.home();
     if crate::scheduler::holds_arena(home) {

@@ -62,8 +62,10 @@ fn run_in(task: Task, mode: Option<Mode>) -> Ran {
         let _scope = Restore::set(&cx.scope, std::ptr::null());
         let _budget = Restore::set(&cx.budget, BUDGET);
         let outer_yield = cx.yielded.replace(false);
+        let (runtime, entry) = (cx.runtime.get(), cx.entry.get());
         // SAFETY: Invariant 1: the table of this very cell, and `start` gave us `RUNNING`.
         let poll = unsafe { (header.vtable().poll)(task.as_ptr(), mode) };
+        cx.leave_stray(runtime, entry);
         (poll, cx.yielded.replace(outer_yield))
     });
     match poll {
@@ -114,9 +116,11 @@ unsafe fn poll_cell<F: Future, H: Hook<F::Output>>(header: NonNull<Header>, mode
     // SAFETY: we have `RUNNING` and the result is in place. The cell may be gone afterwards.
     unsafe { complete(header) };
     if H::IS_FOLLOWED {
-        if let Some(hook) = hook {
-            ignore_panic(|| hook.finished());
-        }
+        context::with(|cx| {
+            // Whoever asks for the current task in there would find a cell that may be gone.
+            let _task = Restore::set(&cx.task, std::ptr::null());
+            ignore_panic(|| hook.into_iter().for_each(Hook::finished));
+        });
     }
     Poll::Ready(())
 }
@@ -325,6 +329,7 @@ unsafe fn complete(header: NonNull<Header>) {
             break last;
         }
     };
+    scheduler::tell_closer();
     if last {
         // SAFETY: that was the last reference.
         unsafe { free(header) };
@@ -343,16 +348,25 @@ fn wake_joiner(this: &Header) -> bool {
 }
 
 /// Calls the done callbacks that are in the list, each with its own panic isolation.
+///
+/// One thread at a time, and one callback after the other: they look at a result that may not be `Sync`. Who
+/// comes while another thread is calling leaves its callback to that one.
 pub(crate) fn call_back(header: NonNull<Header>) {
     // SAFETY: the caller has a reference.
     let this = unsafe { header.as_ref() };
-    let callbacks = std::mem::take(&mut *lock_std(&this.cold().on_finish));
-    if callbacks.is_empty() {
+    let list = &this.cold().on_finish;
+    if std::mem::replace(&mut lock_std(list).is_calling, true) {
         return;
     }
     let mut info = this.info();
     info.state = super::TaskState::Finished;
-    for callback in callbacks {
+    loop {
+        let mut callbacks = lock_std(list);
+        let Some(callback) = callbacks.waiting.pop_front() else {
+            callbacks.is_calling = false;
+            return;
+        };
+        drop(callbacks);
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| callback(header, &info))) {
             this.runtime().report(Unhandled::callback(Panic::new(payload), info.clone()));
         }
@@ -362,11 +376,19 @@ pub(crate) fn call_back(header: NonNull<Header>) {
 /// Calls foreign code whose panic has nowhere to go: it must not take the worker with it (rule C13).
 pub(crate) fn ignore_panic(f: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        context::with_runtime(|runtime| {
-            if let Some(runtime) = runtime {
-                runtime.report(Unhandled::stray(Panic::new(payload)));
-            }
-        });
+        // What was thrown may throw again when it is dropped: that one is kept for good.
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            context::with_runtime(|runtime| {
+                let unhandled = Unhandled::stray(Panic::new(payload));
+                match runtime {
+                    Some(runtime) => runtime.report(unhandled),
+                    None => unhandled.print(),
+                }
+            });
+        }));
+        if let Err(payload) = told {
+            std::mem::forget(payload);
+        }
     }
 }
 
@@ -415,13 +437,12 @@ pub(crate) fn cancel(header: &Header, cancelled: impl FnOnce() -> Cancelled) -> 
     if state.is_complete() || state.is_cancelled() {
         return false;
     }
-    // Before the bit, so that whoever sees the bit finds the reason. The first reason is kept (rule C8), and who
-    // gave it is told so, even if another caller was quicker to set the bit.
-    let is_ours = header.cold().cancelled.set(cancelled()).is_ok();
+    // Before the bit, so that whoever sees the bit finds the reason; the first reason is kept (rule C8).
+    let _ = header.cold().cancelled.set(cancelled());
     let (first, wake) = header.state.cancel();
     if wake == Wake::Submit {
         // SAFETY: the task became scheduled by this call.
         scheduler::schedule(unsafe { Task::new(NonNull::from(header)) });
     }
-    is_ours && (first || header.state.load().is_cancelled())
+    first
 }
