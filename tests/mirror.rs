@@ -14,6 +14,7 @@ mod program;
 mod tree;
 
 use std::fs;
+use std::io::Read;
 use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -85,9 +86,14 @@ fn few_connections_and_fetchers_are_enough() {
 fn an_older_copy_is_replaced_and_other_files_stay() {
     let (from, to) = (generate(10), tempfile::tempdir().unwrap());
     fs::write(to.path().join("empty"), "older").unwrap();
+    let mut reader = fs::File::open(to.path().join("empty")).unwrap();
     fs::write(to.path().join("mine"), "kept").unwrap();
     mirror(&[&from.path(), &to.path()]).succeeds();
     assert_eq!(fs::read(to.path().join("mine")).unwrap(), b"kept");
+    // Who had the older copy open still reads it whole: it was replaced, not written over.
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "older");
     fs::remove_file(to.path().join("mine")).unwrap();
     assert_same(from.path(), to.path());
 }
