@@ -11,7 +11,7 @@ use crate::blocking::Job;
 use crate::context;
 use crate::scheduler::{self, Shared};
 use crate::task::{
-    Birth, Header, Hook, JoinHandle, Plain, Stage, Table, Task, TaskCell, class_of, harness,
+    Birth, Header, Hook, JoinHandle, Plain, Table, Task, TaskCell, class_of, harness,
 };
 
 /// What a spawn is told beside its future.
@@ -51,9 +51,7 @@ fn make<F: Future, H: Hook<F::Output>>(
     unsafe { Header::bear(block, &birth) };
     let cell: NonNull<TaskCell<F, H>> = block.cast();
     // SAFETY: the block is ours and its class fits the cell.
-    unsafe { (&raw mut (*cell.as_ptr()).hook).write(Some(hook).into()) };
-    // SAFETY: as above.
-    unsafe { (&raw mut (*cell.as_ptr()).stage).write(Stage::Body(future).into()) };
+    unsafe { TaskCell::fill(cell, future, hook) };
     // SAFETY: the header was written; the block is still ours.
     let header = unsafe { block.as_ref() };
     if let Some(name) = spec.name {
@@ -116,7 +114,7 @@ where
 #[track_caller]
 pub(crate) fn on_current<R>(what: &str, f: impl FnOnce(&Shared) -> R) -> R {
     // Not in the closure: there the panic would not be the caller's.
-    match context::with_runtime(|runtime| runtime.map(|runtime| f(runtime))) {
+    match context::with_runtime(|runtime| runtime.map(f)) {
         Some(result) => result,
         None => no_runtime(what),
     }

@@ -626,8 +626,10 @@ pub(crate) fn schedule(task: Task) {
 pub(crate) fn alloc(shared: &Shared, class: u8) -> (NonNull<Header>, TaskId) {
     let (block, id) = with_seat_of(shared, |seat, _| match seat {
         Some(seat) => {
+            // SAFETY: a seat that is held keeps its arena open.
+            let arena = unsafe { seat.arena.as_ref() };
             // SAFETY: this thread holds the seat, so it owns the local part of its arena.
-            let block = unsafe { seat.arena.as_ref().alloc(class) };
+            let block = unsafe { arena.alloc(class) };
             // SAFETY: this thread holds the seat.
             unsafe { seat.count_spawn() };
             // SAFETY: this thread holds the seat.
