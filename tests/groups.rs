@@ -160,19 +160,17 @@ fn a_child_spawned_by_the_cleanup_of_a_failed_group_never_runs() {
     });
 }
 
-fn hydra(
-    group: TaskGroup,
-    n_heads: Arc<AtomicUsize>,
-    depth: u32,
-) -> impl Future<Output = ()> + Send {
-    async move {
+type Head = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn hydra(group: TaskGroup, n_heads: Arc<AtomicUsize>, depth: u32) -> Head {
+    Box::pin(async move {
         n_heads.fetch_add(1, Relaxed);
         if depth > 0 {
             for _ in 0..2 {
                 group.spawn(hydra(group.clone(), n_heads.clone(), depth - 1));
             }
         }
-    }
+    })
 }
 
 /// G9: children may spawn more while the scope waits, and it waits for those too.

@@ -15,6 +15,7 @@ use crate::task::{JoinHandle, Plain};
 use crate::unhandled::Unhandled;
 
 type Hook = Arc<dyn Fn() + Send + Sync>;
+type Handler = Arc<dyn Fn(&Unhandled) + Send + Sync>;
 
 /// What a runtime was built with.
 #[derive(Clone)]
@@ -29,7 +30,7 @@ pub(crate) struct Config {
     pub(crate) slow_poll: Duration,
     pub(crate) virtual_time: bool,
     pub(crate) stack_size: Option<usize>,
-    pub(crate) on_unhandled: Option<Arc<dyn Fn(&Unhandled) + Send + Sync>>,
+    pub(crate) on_unhandled: Option<Handler>,
     on_thread_start: Option<Hook>,
     on_thread_stop: Option<Hook>,
 }

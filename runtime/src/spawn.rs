@@ -11,7 +11,7 @@ use crate::blocking::Job;
 use crate::context;
 use crate::scheduler::{self, Shared};
 use crate::task::{
-    Birth, Header, Hook, JoinHandle, Plain, Stage, Table, Task, TaskCell, class_of, harness,
+    Birth, Header, Hook, JoinHandle, Plain, Table, Task, TaskCell, class_of, harness,
 };
 
 /// What a spawn is told beside its future.
@@ -51,9 +51,7 @@ fn make<F: Future, H: Hook<F::Output>>(
     unsafe { Header::bear(block, &birth) };
     let cell: NonNull<TaskCell<F, H>> = block.cast();
     // SAFETY: the block is ours and its class fits the cell.
-    unsafe { (&raw mut (*cell.as_ptr()).hook).write(Some(hook).into()) };
-    // SAFETY: as above.
-    unsafe { (&raw mut (*cell.as_ptr()).stage).write(Stage::Body(future).into()) };
+    unsafe { TaskCell::fill(cell, future, hook) };
     // SAFETY: the header was written; the block is still ours.
     let header = unsafe { block.as_ref() };
     if let Some(name) = spec.name {
@@ -115,17 +113,17 @@ where
 /// Gives `f` the current runtime, or panics at the caller's line.
 #[track_caller]
 pub(crate) fn on_current<R>(what: &str, f: impl FnOnce(&Shared) -> R) -> R {
-    let caller = Location::caller();
-    context::with_runtime(|runtime| match runtime {
-        Some(runtime) => f(runtime),
-        None => no_runtime(what, caller),
-    })
+    // Not in the closure: there the panic would not be the caller's.
+    match context::with_runtime(|runtime| runtime.map(f)) {
+        Some(result) => result,
+        None => no_runtime(what),
+    }
 }
 
 #[cold]
 #[track_caller]
-fn no_runtime(what: &str, caller: &Location<'_>) -> ! {
-    panic!("{what} at {caller}: {}", crate::NO_RUNTIME)
+fn no_runtime(what: &str) -> ! {
+    panic!("{what}: {}", crate::NO_RUNTIME)
 }
 
 /// Spawns a task: it begins to run at once, on any worker, whether or not the handle is awaited.
@@ -226,20 +224,24 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    on_current("rt::spawn_local", |shared| {
-        assert!(
-            shared.is_current_thread(),
-            "rt::spawn_local at {location}: only a current-thread runtime runs local tasks; build it with \
-             Builder::current_thread() or #[rt::main(current_thread)]"
-        );
-        assert!(
-            shared.holds_local_tasks_here(),
-            "rt::spawn_local at {location}: the local tasks of this runtime live on another thread"
-        );
+    let spawned = on_current("rt::spawn_local", |shared| {
+        if !shared.is_current_thread() {
+            return Err(
+                "only a current-thread runtime runs local tasks; build it with Builder::current_thread() or \
+                 #[rt::main(current_thread)]",
+            );
+        }
+        if !shared.holds_local_tasks_here() {
+            return Err("the local tasks of this runtime live on another thread");
+        }
         shared.count_local();
         let spec = Spec { location, name, is_local: true, cancelled: None };
-        spawn_cell(shared, future, Plain, spec, |task| scheduler::submit(shared, task))
-    })
+        Ok(spawn_cell(shared, future, Plain, spec, |task| scheduler::submit(shared, task)))
+    });
+    match spawned {
+        Ok(handle) => handle,
+        Err(hint) => panic!("rt::spawn_local: {hint}"),
+    }
 }
 
 /// A function as a future that is through in one poll.

@@ -145,9 +145,8 @@ impl Flag {
 pub(crate) struct Count(Arc<AtomicUsize>);
 
 impl Count {
-    /// Adds one and returns what there was before.
-    pub(crate) fn add(&self) -> usize {
-        self.0.fetch_add(1, SeqCst)
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, SeqCst);
     }
 
     pub(crate) fn get(&self) -> usize {

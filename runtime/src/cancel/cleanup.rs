@@ -123,12 +123,9 @@ where
     F: Future + Send + 'static,
     F::Output: CleanupOutput,
 {
-    with_scope(|scope| match scope {
-        Some(scope) => scope.defer(boxed(cleanup)),
-        None => panic!(
-            "rt::defer outside any scope: call it inside a task, a timeout or the future of block_on"
-        ),
-    });
+    if with_scope(|scope| scope.map(|scope| scope.defer(boxed(cleanup)))).is_none() {
+        panic!("rt::defer outside any scope: call it inside a task, a timeout or the future of block_on");
+    }
 }
 
 /// Runs `cleanup` after `body`: after success, error, panic and cancellation.

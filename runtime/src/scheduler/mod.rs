@@ -179,6 +179,7 @@ impl Shared {
         self.config.grace
     }
 
+    #[inline]
     pub(crate) fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Relaxed)
     }
@@ -224,14 +225,15 @@ impl Shared {
     }
 
     /// Milliseconds since the runtime was built, as some worker saw them last.
+    #[inline]
     pub(crate) fn coarse_millis(&self) -> u32 {
         self.coarse_millis.load(Ordering::Relaxed)
     }
 
-    /// The earliest deadline of all timers.
+    /// The earliest deadline of all timers that are armed.
     fn next_deadline(&self) -> Nanos {
-        let seats = self.seats.iter().map(|seat| seat.timers.next()).min().unwrap_or(NEVER);
-        seats.min(self.outside_timers.next())
+        let seats = self.seats.iter().map(|seat| seat.timers.settle()).min().unwrap_or(NEVER);
+        seats.min(self.outside_timers.settle())
     }
 
     /// Fires what is due, whoever it belongs to.
@@ -268,11 +270,15 @@ impl Shared {
                 return true;
             }
         }
-        match self.next_deadline() {
-            NEVER => false,
-            deadline => {
-                self.clock.advance_to(deadline);
-                self.fire_all(deadline)
+        loop {
+            let deadline = self.next_deadline();
+            if deadline == NEVER {
+                return false;
+            }
+            self.clock.advance_to(deadline);
+            // Nothing fires if another thread cancelled that timer meanwhile: then there is a next one.
+            if self.fire_all(deadline) {
+                return true;
             }
         }
     }
@@ -582,7 +588,7 @@ pub(crate) fn holds_arena(arena: NonNull<Arena>) -> bool {
 }
 
 /// Gives `f` the seat this thread holds of a runtime.
-#[inline]
+#[inline(always)]
 fn with_seat_of<R>(shared: *const Shared, f: impl FnOnce(Option<&Seat>, bool) -> R) -> R {
     context::with(|cx| {
         let seat = cx.seat.get();
@@ -616,11 +622,14 @@ pub(crate) fn schedule(task: Task) {
 }
 
 /// Where a new task lives, and its id.
+#[inline]
 pub(crate) fn alloc(shared: &Shared, class: u8) -> (NonNull<Header>, TaskId) {
     let (block, id) = with_seat_of(shared, |seat, _| match seat {
         Some(seat) => {
+            // SAFETY: a seat that is held keeps its arena open.
+            let arena = unsafe { seat.arena.as_ref() };
             // SAFETY: this thread holds the seat, so it owns the local part of its arena.
-            let block = unsafe { seat.arena.as_ref().alloc(class) };
+            let block = unsafe { arena.alloc(class) };
             // SAFETY: this thread holds the seat.
             unsafe { seat.count_spawn() };
             // SAFETY: this thread holds the seat.
@@ -660,11 +669,23 @@ fn alloc_alone(shared: &Shared, class: u8) -> NonNull<Header> {
 pub(crate) fn submit(shared: &Shared, task: Task) {
     with_seat_of(shared, |seat, _| {
         let Some(seat) = seat else { return shared.inject(task) };
+        if shared.is_stopping() {
+            return end_late(shared, task);
+        }
         shared.monitor.ensure_started(shared);
         // SAFETY: this thread holds the seat.
         if unsafe { seat.push(task) } > 1 {
             shared.wake_for_local();
         }
+    });
+}
+
+/// Ends a task that was spawned after shutdown had looked for the last time.
+#[cold]
+fn end_late(shared: &Shared, task: Task) {
+    context::with(|cx| {
+        let _runtime = context::Restore::set(&cx.runtime, ptr::from_ref(shared));
+        crate::task::abort(task);
     });
 }
 
@@ -682,13 +703,15 @@ pub(crate) fn count_end(header: &Header) {
     }
 }
 
-/// Tells shutdown that a task of this thread's runtime is complete: after the state word says so, or it would
-/// look too early. The cell may be gone, so it is not asked.
+/// Tells shutdown that a task is complete: after the state word says so, or it would look too early and then
+/// wait for its grace.
 #[inline]
 pub(crate) fn tell_closer() {
     context::with_runtime(|shared| {
-        if let Some(shared) = shared.filter(|shared| shared.is_closing()) {
-            shared.wake_closer();
+        if let Some(shared) = shared {
+            if shared.is_closing() {
+                shared.wake_closer();
+            }
         }
     });
 }

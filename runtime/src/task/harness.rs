@@ -138,6 +138,8 @@ unsafe fn poll_body<F: Future, H: Hook<F::Output>>(cell: &TaskCell<F, H>, mode: 
         return Poll::Ready(());
     }
     let waker = borrowed_waker(NonNull::from(&cell.header));
+    // Outside the landing pad: if the future's destructor panics, and then the output's, that must not abort.
+    let mut output = None;
     // One landing pad for all that may panic: the poll, the destructor, the hook.
     let polled = catch_unwind(AssertUnwindSafe(|| {
         let stage = cell.stage.get();
@@ -147,14 +149,15 @@ unsafe fn poll_body<F: Future, H: Hook<F::Output>>(cell: &TaskCell<F, H>, mode: 
         };
         // SAFETY: the future stays in the cell until it is dropped there.
         let future = unsafe { Pin::new_unchecked(future) };
-        let Poll::Ready(output) = future.poll(&mut Context::from_waker(&waker)) else {
-            return Poll::Pending;
-        };
+        match future.poll(&mut Context::from_waker(&waker)) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(value) => output = Some(value),
+        }
         // SAFETY: as above; the assignment drops the future in place, and leaves the stage `Taken` also when
         // that panics.
         unsafe { *stage = Stage::Taken };
         // SAFETY: by the caller's promise; the stage is empty.
-        unsafe { store_result(cell, Ok(output)) };
+        unsafe { store_result(cell, Ok(output.take().expect("it was just put there"))) };
         Poll::Ready(())
     }));
     match polled {
@@ -167,6 +170,7 @@ unsafe fn poll_body<F: Future, H: Hook<F::Output>>(cell: &TaskCell<F, H>, mode: 
             Poll::Ready(())
         }
         Err(payload) => {
+            ignore_panic(|| drop(output));
             let error = JoinError::panic(Panic::new(payload), cell.header.info());
             // SAFETY: by the caller's promise.
             unsafe { end_body(cell, error) };

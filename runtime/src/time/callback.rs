@@ -1,9 +1,12 @@
 //! `call_later`: a function at a deadline, without a task of the user's own.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::{Instant, sleep_until};
-use crate::task::CancelHandle;
+use crate::context;
+use crate::task::{CancelHandle, Panic};
+use crate::unhandled::Unhandled;
 
 /// Calls `f` on a worker after `delay`. `f` must not block; a panic in it is reported and harms nobody.
 ///
@@ -38,9 +41,21 @@ pub fn call_later(delay: Duration, f: impl FnOnce() + Send + 'static) -> TimerHa
 pub fn call_at(at: Instant, f: impl FnOnce() + Send + 'static) -> TimerHandle {
     let task = crate::spawn::spawn(async move {
         sleep_until(at).await;
-        f();
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+            report(Panic::new(payload));
+        }
     });
     TimerHandle { task: task.cancel_handle() }
+}
+
+/// Nobody awaits a callback: its panic goes to the hook for the unhandled.
+#[cold]
+fn report(panic: Panic) {
+    context::with_runtime(|runtime| {
+        if let (Some(runtime), Some(task)) = (runtime, crate::task::current()) {
+            runtime.report(Unhandled::callback(panic, task));
+        }
+    });
 }
 
 /// Names a callback that is to come. Dropping it changes nothing.
