@@ -451,10 +451,12 @@ fn spawn_local_on_a_runtime_with_workers_says_what_to_build() {
     assert!(text.contains("current_thread"), "{text}");
 }
 
-/// Builders check what they are given.
+/// Builders and clocks check what they are given.
 #[test]
-fn a_builder_with_impossible_numbers_blames_the_caller() {
-    let mistakes: [fn(); 3] = [
+fn impossible_wishes_blame_the_caller() {
+    let mistakes: [fn(); 5] = [
+        || rt::time::pause(),
+        || rt::block_on(async { rt::time::advance(ms(1)) }),
         || drop(rt::Builder::new().workers(0)),
         || drop(rt::Builder::current_thread().workers(2)),
         || drop(rt::Builder::new().blocking_threads(0)),

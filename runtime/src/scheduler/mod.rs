@@ -32,7 +32,7 @@ mod worker;
 use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 pub(crate) use guest::{block_on, block_on_anywhere, block_on_within, hand_seat_away};
@@ -57,6 +57,7 @@ use worker::{Turn, Worker};
 
 /// What all threads of a runtime share.
 pub(crate) struct Shared {
+    this: Weak<Shared>,
     pub(crate) seats: Box<[Seat]>,
     pub(crate) idle: Idle,
     injector: Injector<Task>,
@@ -117,11 +118,13 @@ impl Shared {
         let mut arenas: Vec<_> = seats.iter().map(|seat| ArenaPointer(seat.arena)).collect();
         arenas.push(outside_arena);
         let n_cores = num_cpus::get().max(1);
-        let shared = Arc::new(Self {
+        let outside_timers = timers();
+        let shared = Arc::new_cyclic(|this| Self {
+            this: this.clone(),
             seats,
             idle: Idle::new(n_seats),
             injector: Injector::new(n_seats.next_power_of_two().min(8)),
-            outside_timers: timers(),
+            outside_timers,
             clock,
             outside_arena: Mutex::new(Some(outside_arena)),
             arenas: Mutex::new(arenas.clone()),
@@ -159,10 +162,8 @@ impl Shared {
         self.config.current_thread
     }
 
-    /// The handle that the arenas keep.
     pub(crate) fn to_arc(&self) -> Arc<Self> {
-        // SAFETY: the arena is closed only after all threads have been joined, and then nobody asks.
-        unsafe { self.seats[0].arena.as_ref() }.runtime().clone()
+        self.this.upgrade().expect("whoever has a reference keeps it alive")
     }
 
     pub(crate) fn grace(&self) -> Duration {

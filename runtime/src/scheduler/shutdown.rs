@@ -59,8 +59,8 @@ impl std::fmt::Display for ShutdownReport {
     }
 }
 
-/// A little time for threads to go home, whatever the grace.
-const LEAST_WAIT: Duration = Duration::from_millis(100);
+/// A little time for threads to go home, whatever the grace: enough for a machine that is busy.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Shuts a runtime down. Called once, by whoever owns it.
 pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport {
