@@ -62,6 +62,9 @@ impl std::fmt::Display for ShutdownReport {
 /// A little time for threads to go home, whatever the grace: enough for a machine that is busy.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
 
+/// For guests that are about to leave, when nothing else is left.
+const FOR_GUESTS: Duration = Duration::from_millis(100);
+
 /// Shuts a runtime down. Called once, by whoever owns it.
 pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport {
     let began = Instant::now();
@@ -213,7 +216,7 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
             let had_any = !queued.is_empty();
             queued.into_iter().for_each(abort);
             let is_through = !had_any && !end_sleeping(shared);
-            let patience = if is_through { began } else { latest } + LEAST_WAIT;
+            let patience = if is_through { began + FOR_GUESTS } else { latest + LEAST_WAIT };
             if (is_through && left.is_empty()) || Instant::now() > patience {
                 // If seats are left, somebody is inside `block_on` on another thread, in the middle of a poll.
                 return left.is_empty();
