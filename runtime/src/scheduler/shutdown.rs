@@ -59,11 +59,11 @@ impl std::fmt::Display for ShutdownReport {
     }
 }
 
-/// A little time for threads to go home, whatever the grace: enough for a machine that is busy.
-const LEAST_WAIT: Duration = Duration::from_secs(1);
+/// A little time for whatever is about to end, whatever the grace.
+const LEAST_WAIT: Duration = Duration::from_millis(100);
 
-/// For guests that are about to leave, when nothing else is left.
-const FOR_GUESTS: Duration = Duration::from_millis(100);
+/// The same for worker threads, who only have to come home: enough for a machine that is busy.
+const LEAST_WAIT_FOR_WORKERS: Duration = Duration::from_secs(1);
 
 /// Shuts a runtime down. Called once, by whoever owns it.
 pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport {
@@ -87,7 +87,7 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
     shared.blocking.close();
     shared.compute.close();
     let latest = deadline.max(Instant::now() + LEAST_WAIT);
-    report.stuck_workers = send_home(shared, latest);
+    report.stuck_workers = send_home(shared, deadline.max(Instant::now() + LEAST_WAIT_FOR_WORKERS));
     let mut has_all_seats = report.stuck_workers == 0;
     if has_all_seats && may_touch_local {
         has_all_seats = drop_the_rest(shared, latest);
@@ -216,7 +216,7 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
             let had_any = !queued.is_empty();
             queued.into_iter().for_each(abort);
             let is_through = !had_any && !end_sleeping(shared);
-            let patience = if is_through { began + FOR_GUESTS } else { latest + LEAST_WAIT };
+            let patience = if is_through { began } else { latest } + LEAST_WAIT;
             if (is_through && left.is_empty()) || Instant::now() > patience {
                 // If seats are left, somebody is inside `block_on` on another thread, in the middle of a poll.
                 return left.is_empty();
@@ -231,8 +231,10 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
 /// Ends the tasks that no queue holds; true if there were any that are not complete.
 fn end_sleeping(shared: &Shared) -> bool {
     let mut found = false;
+    // The task that shuts its own runtime down goes on afterwards.
+    let own = context::with(|cx| cx.task.get());
     shared.walk(|task: TaskRef| {
-        if task.header().state.load().is_complete() {
+        if task.header().state.load().is_complete() || std::ptr::eq(task.header(), own) {
             return;
         }
         found = true;
