@@ -31,8 +31,8 @@ pub fn svg(report: &Report) -> Result<String> {
 fn draw(report: &Report, picture: &mut String) -> Result<(), Box<dyn std::error::Error>> {
     let n_rows = report.rows.len();
     let size = (WIDTH, n_rows as u32 * ROW_HEIGHT + MARGINS);
-    // The axis counts its last row in.
-    let segments = 0..n_rows.saturating_sub(1);
+    // The axis counts its last row in, and needs two of them to have a length.
+    let segments = 0..n_rows.max(2) - 1;
     let range = range(report);
     let ticks: Vec<f64> = TICKS
         .into_iter()
@@ -71,16 +71,7 @@ fn draw(report: &Report, picture: &mut String) -> Result<(), Box<dyn std::error:
 
     let others = PeerKind::ALL.iter().filter(|kind| **kind != PeerKind::BASE);
     for (kind, colour) in others.zip(COLOURS) {
-        let spreads: Vec<(usize, Spread)> = report
-            .rows
-            .iter()
-            .rev()
-            .enumerate()
-            .filter_map(|(place, row)| {
-                let cell = row.cells.iter().find(|cell| cell.peer == kind.name())?;
-                Some((place, cell.ratio?))
-            })
-            .collect();
+        let spreads = spreads(report, *kind);
         chart.draw_series(spreads.iter().map(|(place, spread)| {
             let ends = [spread.lower, spread.upper];
             let whisker = ends.map(|ratio| (ratio, SegmentValue::CenterOf(*place)));
@@ -102,6 +93,16 @@ fn draw(report: &Report, picture: &mut String) -> Result<(), Box<dyn std::error:
         .draw()?;
     root.present()?;
     Ok(())
+}
+
+/// A runtime's ratios, each with its place from below: the axis counts upwards, the table downwards.
+fn spreads(report: &Report, kind: PeerKind) -> Vec<(usize, Spread)> {
+    let rows = report.rows.iter().rev().enumerate();
+    rows.filter_map(|(place, row)| {
+        let cell = row.cells.iter().find(|cell| cell.peer == kind.name())?;
+        Some((place, cell.ratio?))
+    })
+    .collect()
 }
 
 /// From a little below the smallest ratio to a little above the largest, one always inside.

@@ -77,7 +77,8 @@ impl<P: Peer> Countdown<P> {
     }
 
     fn arrive(&self) {
-        // ORDERING(countdown): the last to arrive acquires what the others released; both ends are here.
+        // ORDERING(countdown): Release, so that the last to arrive has seen what this task did;
+        // ORDERING(countdown): Acquire, in case this is the last.
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             let report = self.report.lock().expect("no arrival panics").take();
             report.expect("more arrivals than tasks").send(());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
-use crate::problem::Problem;
+use super::problem::Problem;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\

@@ -17,9 +17,9 @@ use rt::net::TcpStream;
 use rt::sync::{Permit, Semaphore};
 use rt::{BoxError, TaskGroup};
 
-use crate::digest::Digest;
-use crate::place::Place;
-use crate::problem::{Problem, Trouble};
+use super::digest::Digest;
+use super::place::Place;
+use super::problem::{Problem, Trouble};
 
 /// Where a mirror begins.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use rt::fs::File;
 use rt::io::AsyncRead;
 
-use crate::faults::Fault;
+use super::faults::Fault;
 
 /// How much of a file is read and sent at a time.
 const CHUNK: usize = 128 * 1024;

@@ -12,14 +12,14 @@ use std::time::Duration;
 use rt::sync::Queue;
 use rt::{BoxError, FailureKind, GroupError, TaskGroup};
 
-use crate::arguments::Settings;
-use crate::client::{Address, Client};
-use crate::faults::mix;
-use crate::links::Listing;
-use crate::output::{Output, Unfinished};
-use crate::place::Place;
-use crate::problem::Trouble;
-use crate::tally::{Check, Tally};
+use super::arguments::Settings;
+use super::client::{Address, Client};
+use super::faults::mix;
+use super::links::Listing;
+use super::output::{Output, Unfinished};
+use super::place::Place;
+use super::problem::Trouble;
+use super::tally::{Check, Tally};
 
 /// Listings in hand at a time.
 const CRAWLERS: usize = 4;
@@ -93,14 +93,10 @@ pub(crate) async fn fetch(
 
 /// The error that ended the group, without the group around it.
 fn cause(error: GroupError) -> BoxError {
-    match error
-        .into_errors()
-        .into_iter()
-        .next()
-        .map(|failure| failure.kind)
-    {
-        Some(FailureKind::Error(error)) => error,
-        Some(other) => other.to_string().into(),
+    let first = error.into_errors().into_iter().next();
+    match first.map(|failure| (failure.to_string(), failure.kind)) {
+        Some((_, FailureKind::Error(error))) => error,
+        Some((text, _)) => text.into(),
         None => "the mirror stopped without an error".into(),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::place::Place;
+use super::place::Place;
 
 /// What the links of one listing lead to.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -8,6 +8,8 @@
 //!
 //! - `cargo run --release --example mirror` mirrors the project's documents into a temporary folder.
 //! - `cargo run --release --example mirror -- --help` tells the rest.
+//!
+//! Its parts have unit tests, which run with `cargo test --test mirror`.
 
 mod arguments;
 mod client;

@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::TempDir;
 
-use crate::digest::Digest;
-use crate::place::Place;
-use crate::problem::{Problem, Trouble};
+use super::digest::Digest;
+use super::place::Place;
+use super::problem::{Problem, Trouble};
 
 /// A directory to mirror into.
 #[derive(Debug)]

@@ -14,12 +14,12 @@ use hyper::{Method, Request, Response, StatusCode};
 use rt::net::{TcpListener, TcpStream};
 use rt::{BoxError, TaskGroup};
 
-use crate::content::Content;
-use crate::digest::Digest;
-use crate::faults::{Fault, Faults};
-use crate::place::Place;
-use crate::problem::Problem;
-use crate::site::{Found, Site};
+use super::content::Content;
+use super::digest::Digest;
+use super::faults::{Fault, Faults};
+use super::place::Place;
+use super::problem::Problem;
+use super::site::{Found, Site};
 
 /// How long a server rests when it cannot accept: it is out of files or memory, and hopes for better times.
 const REST: Duration = Duration::from_millis(50);

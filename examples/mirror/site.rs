@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use crate::digest::Digest;
-use crate::place::{Place, encode};
-use crate::problem::Problem;
+use super::digest::Digest;
+use super::place::{Place, encode};
+use super::problem::Problem;
 
 /// Files up to this size are read in one go.
 const SMALL: u64 = 256 * 1024;

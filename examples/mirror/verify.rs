@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use crate::problem::Problem;
-use crate::site::Site;
+use super::problem::Problem;
+use super::site::Site;
 
 /// How many differences are named.
 const NAMED: usize = 5;

@@ -47,10 +47,20 @@ struct State {
     queue: VecDeque<Job>,
     sleepers: Vec<Arc<Sleeper>>,
     n_threads: usize,
+    /// Threads that take no more jobs but are still there.
+    n_leaving: usize,
     /// A thread is being started and has not looked into the queue yet.
     is_growing: bool,
     is_closed: bool,
     n_started: usize,
+}
+
+impl State {
+    /// A thread decides to end.
+    fn leave(&mut self) {
+        self.n_threads -= 1;
+        self.n_leaving += 1;
+    }
 }
 
 struct Sleeper {
@@ -123,6 +133,7 @@ impl Pool {
 
     /// The life of one thread.
     fn thread(self: &Arc<Self>) {
+        let abort_on_unwind = crate::scheduler::AbortOnUnwind;
         self.config.thread_started();
         let sleeper = Arc::new(Sleeper {
             thread: std::thread::current(),
@@ -143,15 +154,18 @@ impl Pool {
                 self.run(job);
                 continue;
             }
-            if state.is_closed || !self.sleep(state, &sleeper) {
+            if state.is_closed {
+                state.leave();
+                break;
+            }
+            if !self.sleep(state, &sleeper) {
                 break;
             }
         }
         self.config.thread_stopped();
-        let mut state = lock_std(&self.state);
-        state.n_threads -= 1;
-        drop(state);
+        lock_std(&self.state).n_leaving -= 1;
         self.ended.notify_all();
+        std::mem::forget(abort_on_unwind);
     }
 
     /// Sleeps until chosen. False: nobody needed this thread for the keep-alive time.
@@ -169,8 +183,13 @@ impl Pool {
             let mut state = lock_std(&self.state);
             let before = state.sleepers.len();
             state.sleepers.retain(|other| !Arc::ptr_eq(other, sleeper));
-            // Invariant 3: not there any more means chosen in the last moment.
-            return state.sleepers.len() == before;
+            if state.sleepers.len() == before {
+                // Invariant 3: not there any more means chosen in the last moment.
+                return true;
+            }
+            // In the same breath: a job that comes from now on must not count on this thread.
+            state.leave();
+            return false;
         }
         true
     }
@@ -184,9 +203,9 @@ impl Pool {
             Job::Run(_, work) => task::ignore_panic(work),
             Job::Task(task) => context::with(|cx| {
                 let _runtime = context::Restore::set(&cx.runtime, Arc::as_ptr(&runtime));
-                match task::run(task) {
-                    task::Ran::Rest => {}
-                    task::Ran::Again(_) => unreachable!("blocking work is through in one poll"),
+                // The function is through; cleanup that it registered may want to go on.
+                if let task::Ran::Again(task) = task::run(task) {
+                    runtime.inject(task);
                 }
             }),
         }
@@ -198,7 +217,7 @@ impl Pool {
     fn drop_job(&self, job: Job) {
         match job {
             Job::Task(task) => task::abort(task),
-            Job::Run(_, work) => drop(work),
+            Job::Run(_, work) => task::ignore_panic(|| drop(work)),
         }
         self.n_jobs.fetch_sub(1, Ordering::Relaxed);
     }
@@ -222,7 +241,7 @@ impl Pool {
     /// Waits until all threads have ended, at most until `deadline`; returns how many have not.
     pub(crate) fn join(&self, deadline: Instant) -> usize {
         let mut state = lock_std(&self.state);
-        while state.n_threads > 0 {
+        while state.n_threads + state.n_leaving > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -232,6 +251,6 @@ impl Pool {
                 Err(poisoned) => poisoned.into_inner().0,
             };
         }
-        state.n_threads
+        state.n_threads + state.n_leaving
     }
 }

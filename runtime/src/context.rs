@@ -35,6 +35,11 @@ pub(crate) struct Context {
     /// The running task asked to be queued again at the back.
     pub(crate) yielded: Cell<bool>,
     pub(crate) budget: Cell<u8>,
+    /// Which `Handle::enter` or `block_on` set `runtime`, by a number that this thread never uses again.
+    pub(crate) entry: Cell<u64>,
+    last_entry: Cell<u64>,
+    /// The seat that this thread still holds while another runtime is entered on top.
+    pub(crate) seat_behind: Cell<*const Seat>,
     /// This thread's number among those that inject, from one; zero until it first does.
     producer: Cell<usize>,
 }
@@ -48,9 +53,39 @@ thread_local! {
             scope: Cell::new(ptr::null()),
             yielded: Cell::new(false),
             budget: Cell::new(UNLIMITED),
+            entry: Cell::new(0),
+            last_entry: Cell::new(0),
+            seat_behind: Cell::new(ptr::null()),
             producer: Cell::new(0),
         }
     };
+}
+
+impl Context {
+    /// A number for one more entry; the one of before.
+    pub(crate) fn begin_entry(&self) -> (u64, u64) {
+        let entry = self.last_entry.get() + 1;
+        self.last_entry.set(entry);
+        (entry, self.entry.replace(entry))
+    }
+
+    /// Leaves what a future entered and did not leave before it was suspended.
+    #[inline]
+    pub(crate) fn leave_stray(&self, runtime: *const Shared, entry: u64) {
+        if self.entry.get() != entry {
+            self.leave_stray_slow(runtime, entry);
+        }
+    }
+
+    #[cold]
+    fn leave_stray_slow(&self, runtime: *const Shared, entry: u64) {
+        self.entry.set(entry);
+        self.runtime.set(runtime);
+        let seat = self.seat_behind.replace(ptr::null());
+        if !seat.is_null() {
+            self.seat.set(seat);
+        }
+    }
 }
 
 /// Gives `f` the context of this thread. It has no destructor, so it is there as long as the thread.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::task::{JoinHandle, Plain};
 use crate::unhandled::Unhandled;
 
 type Hook = Arc<dyn Fn() + Send + Sync>;
+type Handler = Arc<dyn Fn(&Unhandled) + Send + Sync>;
 
 /// What a runtime was built with.
 #[derive(Clone)]
@@ -28,7 +30,7 @@ pub(crate) struct Config {
     pub(crate) slow_poll: Duration,
     pub(crate) virtual_time: bool,
     pub(crate) stack_size: Option<usize>,
-    pub(crate) on_unhandled: Option<Arc<dyn Fn(&Unhandled) + Send + Sync>>,
+    pub(crate) on_unhandled: Option<Handler>,
     on_thread_start: Option<Hook>,
     on_thread_stop: Option<Hook>,
 }
@@ -233,7 +235,8 @@ impl fmt::Debug for Builder {
     }
 }
 
-/// A runtime. Dropping it is a shutdown with the builder's grace.
+/// A runtime. Dropping it is a shutdown with the builder's grace; inside a task of its own, which has to end
+/// first, that goes on in the background.
 ///
 /// # Examples
 ///
@@ -304,10 +307,26 @@ impl Drop for Runtime {
         if self.is_shut_down {
             return;
         }
-        let report = scheduler::shut_down(&self.handle.shared, self.handle.shared.grace());
-        if !report.is_clean() {
-            eprintln!("rt: dropping a runtime: {report}");
+        let shared = self.handle.shared.clone();
+        let is_own = context::with(|cx| {
+            std::ptr::eq(cx.runtime.get(), Arc::as_ptr(&shared)) && !cx.task.get().is_null()
+        });
+        if !is_own {
+            return end(&shared);
         }
+        // Inside a task of its own, which cannot end before this returns: another thread sees it out.
+        let builder = shared.config.thread("shutdown");
+        if let Err(error) = builder.spawn(move || end(&shared)) {
+            self.handle.shared.report(Unhandled::no_thread(error, 0));
+        }
+    }
+}
+
+/// Shuts a runtime down with its own grace.
+fn end(shared: &Arc<Shared>) {
+    let report = scheduler::shut_down(shared, shared.grace());
+    if !report.is_clean() {
+        eprintln!("rt: dropping a runtime: {report}");
     }
 }
 
@@ -376,18 +395,35 @@ impl Handle {
 
     /// Makes this the current runtime of the thread until the guard is dropped, so that `rt::spawn` works.
     ///
-    /// Guards are dropped in the reverse order of their making.
+    /// Guards are dropped in the reverse order of their making, and before the next suspension of the future
+    /// that made them: a task that is suspended leaves what it entered.
+    ///
+    /// # Panics
+    ///
+    /// The guard panics if it is dropped in another order or after a suspension.
     #[must_use = "the runtime is only entered while the guard lives"]
     pub fn enter(&self) -> EnterGuard<'_> {
-        let before = context::with(|cx| {
-            let before = (cx.runtime.get(), cx.seat.get());
-            if !std::ptr::eq(before.0, Arc::as_ptr(&self.shared)) {
+        context::with(|cx| {
+            let (entry, entry_before) = cx.begin_entry();
+            let guard = EnterGuard {
+                entry,
+                entry_before,
+                runtime_before: cx.runtime.get(),
+                seat_before: cx.seat.get(),
+                seat_behind: cx.seat_behind.get(),
+                shared: ManuallyDrop::new(self.shared.clone()),
+                _handle: PhantomData,
+                _here: PhantomData,
+            };
+            if !std::ptr::eq(guard.runtime_before, Arc::as_ptr(&self.shared)) {
                 cx.runtime.set(Arc::as_ptr(&self.shared));
                 cx.seat.set(std::ptr::null());
+                if !guard.seat_before.is_null() {
+                    cx.seat_behind.set(guard.seat_before);
+                }
             }
-            before
-        });
-        EnterGuard { before, _handle: self, _here: PhantomData }
+            guard
+        })
     }
 
     /// Numbers about the runtime.
@@ -417,19 +453,38 @@ impl fmt::Debug for Handle {
 
 /// Leaves a runtime again when it is dropped; made by [`Handle::enter`].
 pub struct EnterGuard<'a> {
-    before: (*const Shared, *const scheduler::Seat),
-    _handle: &'a Handle,
+    entry: u64,
+    entry_before: u64,
+    runtime_before: *const Shared,
+    seat_before: *const scheduler::Seat,
+    seat_behind: *const scheduler::Seat,
+    /// What the context points to meanwhile, kept alive also when the guard is forgotten.
+    shared: ManuallyDrop<Arc<Shared>>,
+    _handle: PhantomData<&'a Handle>,
     _here: PhantomData<*const ()>,
 }
 
 impl Drop for EnterGuard<'_> {
     fn drop(&mut self) {
-        context::with(|cx| {
-            if !std::ptr::eq(cx.runtime.get(), self.before.0) {
-                cx.runtime.set(self.before.0);
-                cx.seat.set(self.before.1);
+        let is_innermost = context::with(|cx| {
+            let is_innermost = cx.entry.get() == self.entry;
+            if is_innermost {
+                cx.entry.set(self.entry_before);
+                cx.seat_behind.set(self.seat_behind);
+                if !std::ptr::eq(self.runtime_before, Arc::as_ptr(&self.shared)) {
+                    cx.runtime.set(self.runtime_before);
+                    cx.seat.set(self.seat_before);
+                }
             }
+            is_innermost
         });
+        if is_innermost {
+            // SAFETY: it is dropped once, here; the context points to it no more.
+            unsafe { ManuallyDrop::drop(&mut self.shared) };
+        } else if !std::thread::panicking() {
+            // Somebody else's guard may still lead back to this runtime: it stays for good.
+            panic!("a guard of Handle::enter was dropped out of order, or kept across an .await");
+        }
     }
 }
 

@@ -68,6 +68,19 @@ impl<T: ?Sized> UnsafeCell<T> {
     }
 }
 
+/// Sleeps until the thread is unparked or the time is up; may return early.
+#[cfg(not(loom))]
+pub fn park_timeout(limit: std::time::Duration) {
+    thread::park_timeout(limit);
+}
+
+/// Sleeps until the thread is unparked or the time is up. loom has no time: it may be up at any moment, so also
+/// now.
+#[cfg(loom)]
+pub fn park_timeout(_limit: std::time::Duration) {
+    thread::yield_now();
+}
+
 /// Locks a mutex, whether or not a panic happened while it was held.
 ///
 /// No lock of ours guards state that a panic could leave half changed: user code never runs under one.

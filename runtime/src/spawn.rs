@@ -11,7 +11,7 @@ use crate::blocking::Job;
 use crate::context;
 use crate::scheduler::{self, Shared};
 use crate::task::{
-    Birth, Header, Hook, JoinHandle, Plain, Stage, Table, Task, TaskCell, class_of, harness,
+    Birth, Header, Hook, JoinHandle, Plain, Table, Task, TaskCell, class_of, harness,
 };
 
 /// What a spawn is told beside its future.
@@ -20,11 +20,13 @@ pub(crate) struct Spec<'a> {
     pub(crate) location: &'static Location<'static>,
     pub(crate) name: Option<&'a Arc<str>>,
     pub(crate) is_local: bool,
+    /// The task is cancelled, for this reason, before anybody can run it.
+    pub(crate) cancelled: Option<&'static str>,
 }
 
 impl Spec<'_> {
     pub(crate) fn at(location: &'static Location<'static>) -> Self {
-        Self { location, name: None, is_local: false }
+        Self { location, name: None, is_local: false, cancelled: None }
     }
 }
 
@@ -49,9 +51,7 @@ fn make<F: Future, H: Hook<F::Output>>(
     unsafe { Header::bear(block, &birth) };
     let cell: NonNull<TaskCell<F, H>> = block.cast();
     // SAFETY: the block is ours and its class fits the cell.
-    unsafe { (&raw mut (*cell.as_ptr()).hook).write(Some(hook).into()) };
-    // SAFETY: as above.
-    unsafe { (&raw mut (*cell.as_ptr()).stage).write(Stage::Body(future).into()) };
+    unsafe { TaskCell::fill(cell, future, hook) };
     // SAFETY: the header was written; the block is still ours.
     let header = unsafe { block.as_ref() };
     if let Some(name) = spec.name {
@@ -79,6 +79,11 @@ pub(crate) fn spawn_cell<F: Future, H: Hook<F::Output>>(
     } else {
         make(shared, Box::pin(future), hook, spec)
     };
+    if let Some(reason) = spec.cancelled {
+        harness::cancel(task.header(), || {
+            crate::Cancelled::new(Some(reason.into()), spec.location)
+        });
+    }
     if shared.is_closing() {
         harness::cancel(task.header(), || crate::Cancelled::by_shutdown(spec.location));
     }
@@ -109,7 +114,7 @@ where
 #[track_caller]
 pub(crate) fn on_current<R>(what: &str, f: impl FnOnce(&Shared) -> R) -> R {
     // Not in the closure: there the panic would not be the caller's.
-    match context::with_runtime(|runtime| runtime.map(|runtime| f(runtime))) {
+    match context::with_runtime(|runtime| runtime.map(f)) {
         Some(result) => result,
         None => no_runtime(what),
     }
@@ -155,7 +160,8 @@ where
     on_current("rt::spawn", |shared| spawn_with(shared, future, Plain, Spec::at(location)))
 }
 
-/// Spawns a task that follows `hook`: plumbing for the structured forms.
+/// Spawns a task that follows `hook`, cancelled from the beginning if a reason is given: plumbing for the
+/// structured forms.
 ///
 /// # Panics
 ///
@@ -167,12 +173,13 @@ pub fn spawn_hooked<F, H>(
     hook: H,
     name: Option<&Arc<str>>,
     location: &'static Location<'static>,
+    cancelled: Option<&'static str>,
 ) -> JoinHandle<H::Value>
 where
     F: Future + Send + 'static,
     H: Hook<F::Output> + Send + 'static,
 {
-    let spec = Spec { location, name, is_local: false };
+    let spec = Spec { location, name, is_local: false, cancelled };
     on_current("spawning a child", |shared| spawn_with(shared, future, hook, spec))
 }
 
@@ -228,7 +235,7 @@ where
             return Err("the local tasks of this runtime live on another thread");
         }
         shared.count_local();
-        let spec = Spec { location, name, is_local: true };
+        let spec = Spec { location, name, is_local: true, cancelled: None };
         Ok(spawn_cell(shared, future, Plain, spec, |task| scheduler::submit(shared, task)))
     });
     match spawned {
@@ -274,13 +281,14 @@ pub fn spawn_work<F, T, H>(
     work: Work,
     name: Option<&Arc<str>>,
     location: &'static Location<'static>,
+    cancelled: Option<&'static str>,
 ) -> JoinHandle<H::Value>
 where
     F: FnOnce() -> T + Send + 'static,
     H: Hook<T> + Send + 'static,
 {
     on_current("spawning blocking work", |shared| {
-        spawn_work_on(shared, function, hook, work, Spec { location, name, is_local: false })
+        spawn_work_on(shared, function, hook, work, Spec { location, name, is_local: false, cancelled })
     })
 }
 
@@ -333,7 +341,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    spawn_work(function, Plain, Work::Blocking, None, Location::caller())
+    spawn_work(function, Plain, Work::Blocking, None, Location::caller(), None)
 }
 
 /// Runs a function that computes on a pool with one thread per core, so that it cannot starve I/O.
@@ -355,7 +363,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    spawn_work(function, Plain, Work::Compute, None, Location::caller())
+    spawn_work(function, Plain, Work::Compute, None, Location::caller(), None)
 }
 
 /// Runs a blocking function here, while another thread works in this thread's place.

@@ -422,7 +422,9 @@ impl<E: Send + 'static> TaskGroup<E> {
         O: ChildOutput<E>,
     {
         let location = Location::caller();
-        self.register(|child| spawn_work(function, child, Work::Blocking, None, location))
+        self.register(|child, cancelled| {
+            spawn_work(function, child, Work::Blocking, None, location, cancelled)
+        })
     }
 
     #[track_caller]
@@ -437,22 +439,30 @@ impl<E: Send + 'static> TaskGroup<E> {
         F::Output: ChildOutput<E>,
     {
         match &self.core.limit {
-            None => self.register(|child| spawn_hooked(future, child, name, location)),
+            None => self.register(|child, cancelled| {
+                spawn_hooked(future, child, name, location, cancelled)
+            }),
             Some(limit) => {
                 let limit = limit.clone();
                 let in_turn = async move {
                     let _permit = limit.acquire().await;
                     future.await
                 };
-                self.register(|child| spawn_hooked(in_turn, child, name, location))
+                self.register(|child, cancelled| {
+                    spawn_hooked(in_turn, child, name, location, cancelled)
+                })
             }
         }
     }
 
     #[track_caller]
-    fn register<T>(&self, spawn: impl FnOnce(Child<E>) -> JoinHandle<T>) -> GroupHandle<T> {
+    fn register<T>(
+        &self,
+        spawn: impl FnOnce(Child<E>, Option<&'static str>) -> JoinHandle<T>,
+    ) -> GroupHandle<T> {
         let core = self.core.clone();
-        GroupHandle { handle: self.core.members.enter(|key| spawn(Child { core, key })) }
+        let spawn = |key, cancelled| spawn(Child { core, key }, cancelled);
+        GroupHandle { handle: self.core.members.enter(spawn) }
     }
 }
 

@@ -42,18 +42,18 @@ impl Members {
         lock_std(&self.state).is_closing
     }
 
-    /// Enters a child that `spawn` makes, which is told its key.
+    /// Enters a child that `spawn` makes. It is told its key, and a reason if the child is to be cancelled from
+    /// the beginning (Invariant 2).
     #[track_caller]
-    pub(crate) fn enter<T>(&self, spawn: impl FnOnce(usize) -> JoinHandle<T>) -> JoinHandle<T> {
+    pub(crate) fn enter<T>(
+        &self,
+        spawn: impl FnOnce(usize, Option<&'static str>) -> JoinHandle<T>,
+    ) -> JoinHandle<T> {
         let mut state = lock_std(&self.state);
+        let cancelled = state.is_closing.then_some("its group was closing when it was spawned");
         let entry = state.children.vacant_entry();
-        let handle = spawn(entry.key());
+        let handle = spawn(entry.key(), cancelled);
         entry.insert(handle.cancel_handle());
-        let is_closing = state.is_closing;
-        drop(state);
-        if is_closing {
-            handle.cancel_with("its group was closing when it was spawned");
-        }
         handle
     }
 

@@ -252,14 +252,14 @@ pub(crate) fn make_unreadable(path: &Path) {
 /// Runs the program without root's rights.
 #[cfg(unix)]
 pub(crate) fn mirror_unprivileged(places: &[&Path]) -> Run {
+    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     if !is_root() {
         return Program::start(Command::new(binary()).args(places)).ended();
     }
     // The folder it was built in may be closed to others.
     let folder = tempfile::tempdir().unwrap();
-    let open = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o755));
-    fs::set_permissions(folder.path(), open).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = folder.path().join("mirror");
     fs::copy(binary(), &copy).unwrap();
     Program::start(Command::new(&copy).args(places).uid(NOBODY).gid(NOBODY)).ended()

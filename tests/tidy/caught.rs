@@ -103,11 +103,11 @@ fn a_tag_with_one_end_is_caught() {
     let files = [
         (
             "sync/src/a.rs",
-            "// ORDERING(seal): Release.\n// ORDERING(both, lone): Acquire.\n",
+            "// ORDERING(seal): Release. ORDERING(two): AcqRel.\n// ORDERING(both, lone): Acquire.\n",
         ),
         (
             "sync/src/b.rs",
-            "// ORDERING(seal): Acquire.\n// ORDERING(both): Release.\n",
+            "// ORDERING(seal): Acquire.\n// ORDERING(both): Release. ORDERING(two): AcqRel.\n",
         ),
         ("runtime/src/b.rs", "// ORDERING(lone): Acquire.\n"),
     ];

@@ -194,13 +194,16 @@ pub(crate) fn ordering_tags(workspace: &Workspace) -> Vec<String> {
         .collect()
 }
 
-/// The tags of the ordering comment on a line.
+/// The tags of the ordering comments on a line; a line may argue for two.
 fn tags(line: &str) -> Vec<&str> {
-    let Some((_, after)) = line.split_once("// ORDERING(") else {
+    let Some((_, comment)) = line.split_once("// ") else {
         return Vec::new();
     };
-    let inside = after.split(')').next().unwrap_or_default();
-    inside.split(',').map(str::trim).collect()
+    let inside = comment.split("ORDERING(").skip(1);
+    inside
+        .filter_map(|after| after.split(')').next())
+        .flat_map(|tags| tags.split(',').map(str::trim))
+        .collect()
 }
 
 /// Each ordering other than Relaxed has an `ORDERING` comment on its line or just above its statement.
@@ -236,7 +239,8 @@ fn names_an_ordering(line: &str) -> bool {
         })
 }
 
-/// Whether the last of these lines, or one of up to three lines of code above it, has the comment.
+/// Whether the last of these lines, or one of up to five lines of code above it, has the comment: the orderings
+/// of an exchange stand on its last two lines.
 fn is_argued(lines: &[&str]) -> bool {
     let mut code = 0;
     for line in lines.iter().rev() {
@@ -246,7 +250,7 @@ fn is_argued(lines: &[&str]) -> bool {
         if !line.trim_start().starts_with("//") {
             code += 1;
         }
-        if code > 4 || line.trim().is_empty() {
+        if code > 6 || line.trim().is_empty() {
             return false;
         }
     }

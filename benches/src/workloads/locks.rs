@@ -149,7 +149,8 @@ impl Workload for Broadcast256 {
                             let mut wait = pin!(event.wait());
                             let early = poll_once(wait.as_mut()).await;
                             assert!(early.is_none(), "released before the event");
-                            // ORDERING(waiters): the last one acquires that all others wait; both ends are here.
+                            // ORDERING(waiters): Release, so that the last has seen this one wait;
+                            // ORDERING(waiters): Acquire, in case this is the last.
                             if (waiting.fetch_add(1, Ordering::AcqRel) + 1) % WAITERS == 0 {
                                 all_wait.put(()).await;
                             }

@@ -225,10 +225,19 @@ pin_project_lite::pin_project! {
     impl<F: Future> PinnedDrop for ScopedBody<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if this.body.is_some() {
-                this.scope.unwind(|| this.body.set(None));
-            }
+            let dropped = catch_unwind(AssertUnwindSafe(|| {
+                if this.body.is_some() {
+                    this.scope.unwind(|| this.body.set(None));
+                }
+            }));
             this.scope.hand_over();
+            if let Err(payload) = dropped {
+                if std::thread::panicking() {
+                    report(Unhandled::cleanup_panic(Panic::new(payload)));
+                } else {
+                    std::panic::resume_unwind(payload);
+                }
+            }
         }
     }
 }

@@ -233,7 +233,8 @@ impl Wakers {
         let mut n_woken = 0;
         let listeners = self.listeners.into_iter().map(|listener| listener.waker);
         for waker in self.reader.into_iter().chain(self.writer).chain(listeners) {
-            waker.wake();
+            // A foreign waker that panics must not keep the others from being woken.
+            crate::task::ignore_panic(|| waker.wake());
             n_woken += 1;
         }
         n_woken

@@ -28,6 +28,7 @@ use crate::cancel::{ScopeEnd, ScopedBody};
 use crate::context::{self, BUDGET};
 use crate::platform::NEVER;
 use crate::shim::lock_std;
+use crate::task::Ran;
 
 /// Wakes the future of one `block_on`.
 pub(super) struct MainWaker {
@@ -88,6 +89,8 @@ struct Guest<'a> {
     main: Arc<MainWaker>,
     /// The seat this guest took and has to leave; none while it stands, or if the seat was this thread's before.
     own_seat: Option<&'a Seat>,
+    /// This guest's number among the entries of its thread.
+    entry: u64,
     /// The seat that was this thread's before, if this guest is the first on it: it is counted while the guest
     /// may sleep on it, so that no other takes it from under the home thread.
     counted_on: Option<&'a Seat>,
@@ -103,29 +106,35 @@ struct Before {
     task: *const crate::task::Header,
     scope: *const crate::cancel::Scope,
     budget: u8,
+    entry: u64,
+    seat_behind: *const Seat,
     is_nested: bool,
 }
 
 impl<'a> Guest<'a> {
     fn enter(shared: &'a Arc<Shared>) -> Self {
-        let before = context::with(|cx| {
+        let (before, entry) = context::with(|cx| {
+            let (entry, entry_before) = cx.begin_entry();
             let is_nested = ptr::eq(cx.runtime.get(), Arc::as_ptr(shared));
             let seat = cx.seat.get();
             if !is_nested {
                 cx.seat.set(ptr::null());
             }
-            Before {
+            let before = Before {
                 runtime: cx.runtime.replace(Arc::as_ptr(shared)),
                 seat,
                 task: cx.task.replace(ptr::null()),
                 scope: cx.scope.replace(ptr::null()),
                 budget: cx.budget.replace(BUDGET),
+                entry: entry_before,
+                seat_behind: cx.seat_behind.replace(ptr::null()),
                 is_nested,
-            }
+            };
+            (before, entry)
         });
         let main = MainWaker::new(shared);
         lock_std(&shared.guests).push(main.clone());
-        let mut guest = Self { shared, main, own_seat: None, counted_on: None, n_ahead: 0, before };
+        let mut guest = Self { shared, main, own_seat: None, entry, counted_on: None, n_ahead: 0, before };
         // SAFETY: the context says that this thread holds the seat.
         guest.counted_on = guest.seat().filter(|seat| unsafe { seat.guest_holds() });
         guest
@@ -145,6 +154,7 @@ impl<'a> Guest<'a> {
             if self.main.take_woken() {
                 context::with(|current| current.budget.set(BUDGET));
                 let polled = body.as_mut().poll_scope(&mut cx);
+                context::with(|cx| cx.leave_stray(Arc::as_ptr(self.shared), self.entry));
                 if let Poll::Ready(end) = polled {
                     let ScopeEnd::Value(value) = end else {
                         unreachable!("nobody cancels the body of block_on")
@@ -187,14 +197,14 @@ impl<'a> Guest<'a> {
                     return;
                 }
             }
-            if main.is_woken() && self.n_ahead == 0 {
-                worker.rest();
-                return;
-            }
             if self.shared.is_stopping() {
                 worker.rest();
                 give_seat_up(self.shared);
                 self.notice_lost_seat();
+                return;
+            }
+            if main.is_woken() && self.n_ahead == 0 {
+                worker.rest();
                 return;
             }
         }
@@ -222,11 +232,21 @@ impl<'a> Guest<'a> {
     fn adopt(&mut self, seat: &'a Seat) {
         self.own_seat = Some(seat);
         context::with(|cx| cx.seat.set(ptr::from_ref(seat)));
+        for task in self.shared.take_aside() {
+            // SAFETY: this thread holds the seat.
+            unsafe { seat.push(task) };
+        }
     }
 
     /// Sleeps without a seat, until the future is woken or a seat may be free.
     fn stand(&mut self) {
         lock_std(&self.shared.standing).push(self.main.clone());
+        // Whoever has the seat cannot run what belongs to this thread.
+        for task in self.shared.take_aside() {
+            if let Ran::Again(task) = crate::task::run(task) {
+                self.shared.inject(task);
+            }
+        }
         // A seat that became free before we were in the list nudged nobody.
         if self.sit_down().is_none() && !self.main.is_woken() {
             let deadline = if self.shared.is_stopping() { self.shared.next_deadline() } else { NEVER };
@@ -247,7 +267,11 @@ impl Drop for Guest<'_> {
     fn drop(&mut self) {
         lock_std(&self.shared.guests).retain(|main| !Arc::ptr_eq(main, &self.main));
         let seat_now = context::with(|cx| {
+            // The future may have panicked with another runtime entered.
+            cx.leave_stray(Arc::as_ptr(self.shared), self.entry);
             let seat_now = cx.seat.get();
+            cx.entry.set(self.before.entry);
+            cx.seat_behind.set(self.before.seat_behind);
             cx.runtime.set(self.before.runtime);
             cx.task.set(self.before.task);
             cx.scope.set(self.before.scope);
@@ -262,10 +286,9 @@ impl Drop for Guest<'_> {
             });
             seat_now
         });
-        if let Some(seat) = self.own_seat.take() {
-            debug_assert!(ptr::eq(seat, seat_now), "a guest leaves the seat that it holds");
+        // The last poll may have given the seat away.
+        if let Some(seat) = self.own_seat.take().filter(|seat| ptr::eq(*seat, seat_now)) {
             leave_seat(self.shared, seat);
-            super::shutdown::close_left_arenas(self.shared);
         } else if let Some(seat) = self.counted_on.take().filter(|seat| ptr::eq(*seat, seat_now)) {
             // SAFETY: this thread still holds the seat that it held before.
             unsafe { seat.guest_left() };

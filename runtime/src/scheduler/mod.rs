@@ -46,7 +46,7 @@ use crate::platform::{Clock, NEVER, Nanos};
 use crate::reactor::Reactor;
 use crate::runtime::Config;
 use crate::shim::lock_std;
-use crate::task::{Arena, Header, Pinned, Task, TaskId, TaskRef};
+use crate::task::{Arena, Header, Pinned, Ran, Task, TaskId, TaskRef};
 use crate::time::Timers;
 use crate::unhandled::Unhandled;
 use guest::MainWaker;
@@ -57,17 +57,16 @@ use worker::{Turn, Worker};
 
 /// What all threads of a runtime share.
 pub(crate) struct Shared {
-    this: Weak<Shared>,
+    /// Itself, for those who outlive the call.
+    this: Weak<Self>,
     pub(crate) seats: Box<[Seat]>,
     pub(crate) idle: Idle,
     injector: Injector<Task>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) outside_timers: Arc<Timers>,
-    /// For threads without a seat; none once it is closed.
+    /// Where threads without a seat put new tasks; none once it is closed.
     outside_arena: Mutex<Option<ArenaPointer>>,
     arenas: Mutex<Vec<ArenaPointer>>,
-    /// Shutdown ran inside the runtime: the thread that holds the last seat closes the arenas when it leaves.
-    leaves_arenas: AtomicBool,
     reactor: OnceLock<Arc<Reactor>>,
     poller: Poller,
     pub(crate) blocking: Arc<Pool>,
@@ -81,7 +80,7 @@ pub(crate) struct Shared {
     /// Workers go home.
     is_stopping: AtomicBool,
     /// Queue entries that came after the injector was closed.
-    stranded: Mutex<Vec<Task>>,
+    stranded: Mutex<Stranded>,
     threads: Mutex<Threads>,
     /// Everybody inside `block_on`.
     guests: Mutex<Vec<Arc<MainWaker>>>,
@@ -93,6 +92,8 @@ pub(crate) struct Shared {
     /// Where `!Send` tasks live: the first thread that spawned one.
     pub(crate) local_thread: OnceLock<std::thread::ThreadId>,
     n_local: AtomicUsize,
+    /// Queue entries of `!Send` tasks that came to another thread: for the one they belong to.
+    local_aside: Mutex<Vec<Task>>,
 }
 
 /// An arena of this runtime; alive until `Arena::close`.
@@ -101,6 +102,14 @@ struct ArenaPointer(NonNull<Arena>);
 
 // SAFETY: an arena may be used from any thread as its own rules say.
 unsafe impl Send for ArenaPointer {}
+
+/// Queue entries that shutdown has to end.
+#[derive(Default)]
+struct Stranded {
+    tasks: Vec<Task>,
+    /// Shutdown looks here no more.
+    is_over: bool,
+}
 
 #[derive(Default)]
 struct Threads {
@@ -118,17 +127,15 @@ impl Shared {
         let mut arenas: Vec<_> = seats.iter().map(|seat| ArenaPointer(seat.arena)).collect();
         arenas.push(outside_arena);
         let n_cores = num_cpus::get().max(1);
-        let outside_timers = timers();
         let shared = Arc::new_cyclic(|this| Self {
             this: this.clone(),
             seats,
             idle: Idle::new(n_seats),
             injector: Injector::new(n_seats.next_power_of_two().min(8)),
-            outside_timers,
-            clock,
+            outside_timers: timers(),
+            clock: clock.clone(),
             outside_arena: Mutex::new(Some(outside_arena)),
             arenas: Mutex::new(arenas.clone()),
-            leaves_arenas: AtomicBool::new(false),
             reactor: OnceLock::new(),
             poller: Poller::new(),
             blocking: Pool::new("blocking", config.blocking_threads, &config),
@@ -138,7 +145,7 @@ impl Shared {
             n_ended_outside: AtomicU64::new(0),
             is_closing: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
-            stranded: Mutex::new(Vec::new()),
+            stranded: Mutex::default(),
             threads: Mutex::new(Threads { started: vec![false; n_seats], handles: Vec::new() }),
             guests: Mutex::new(Vec::new()),
             standing: Mutex::new(Vec::new()),
@@ -147,6 +154,7 @@ impl Shared {
             monitor: monitor::Monitor::new(),
             local_thread: OnceLock::new(),
             n_local: AtomicUsize::new(0),
+            local_aside: Mutex::new(Vec::new()),
             config,
         });
         for arena in arenas {
@@ -162,8 +170,9 @@ impl Shared {
         self.config.current_thread
     }
 
+    /// One more owner.
     pub(crate) fn to_arc(&self) -> Arc<Self> {
-        self.this.upgrade().expect("whoever has a reference keeps it alive")
+        self.this.upgrade().expect("a borrowed runtime is alive")
     }
 
     pub(crate) fn grace(&self) -> Duration {
@@ -330,6 +339,32 @@ impl Shared {
             && self.local_thread.get().is_some_and(|thread| *thread != std::thread::current().id())
     }
 
+    /// Runs a task, or, if it is `!Send` and belongs to another thread, puts it where that one looks.
+    #[inline]
+    fn run_here(&self, task: Task) -> Ran {
+        if self.is_current_thread() && task.header().is_local() && self.has_foreign_local_tasks() {
+            self.put_aside(task);
+            return Ran::Rest;
+        }
+        crate::task::run(task)
+    }
+
+    #[cold]
+    fn put_aside(&self, task: Task) {
+        lock_std(&self.local_aside).push(task);
+        for main in &*lock_std(&self.standing) {
+            main.nudge();
+        }
+    }
+
+    /// The tasks that were put aside for this thread.
+    fn take_aside(&self) -> Vec<Task> {
+        if !self.is_current_thread() || self.has_foreign_local_tasks() {
+            return Vec::new();
+        }
+        std::mem::take(&mut *lock_std(&self.local_aside))
+    }
+
     fn wake_closer(&self) {
         let waker = lock_std(&self.closing_waker).clone();
         if let Some(waker) = waker {
@@ -347,20 +382,26 @@ impl Shared {
     /// Queues a task from outside.
     #[inline(never)]
     pub(crate) fn inject(&self, task: Task) {
-        if let Err(task) = self.try_inject(task) {
-            // Too late: shutdown ends it.
-            lock_std(&self.stranded).push(task);
+        match self.injector.push(task, context::producer()) {
+            Ok(()) => {
+                self.idle.fence_after_push();
+                if self.idle.wants_wake() {
+                    self.wake_one();
+                }
+            }
+            Err(task) => self.strand(task),
         }
     }
 
-    /// Queues a task from outside, unless the runtime has stopped.
-    fn try_inject(&self, task: Task) -> Result<(), Task> {
-        self.injector.push(task, context::producer())?;
-        self.idle.fence_after_push();
-        if self.idle.wants_wake() {
-            self.wake_one();
+    /// A task came too late to be queued: shutdown ends it, or, once that is over, whoever brings it.
+    #[cold]
+    fn strand(&self, task: Task) {
+        let mut stranded = lock_std(&self.stranded);
+        if !stranded.is_over || (task.header().is_local() && self.has_foreign_local_tasks()) {
+            return stranded.tasks.push(task);
         }
-        Ok(())
+        drop(stranded);
+        crate::task::abort(task);
     }
 
     /// Another worker may help with what is queued here.
@@ -502,7 +543,6 @@ fn home_thread(shared: &Arc<Shared>, index: usize) {
         }
     });
     shared.config.thread_stopped();
-    shutdown::close_left_arenas(shared);
     // A guest may wait for this thread to go away; from here on it touches the seat no more.
     seat.set_watched(false);
     std::mem::forget(abort_on_unwind);
@@ -586,8 +626,10 @@ pub(crate) fn schedule(task: Task) {
 pub(crate) fn alloc(shared: &Shared, class: u8) -> (NonNull<Header>, TaskId) {
     let (block, id) = with_seat_of(shared, |seat, _| match seat {
         Some(seat) => {
+            // SAFETY: a seat that is held keeps its arena open.
+            let arena = unsafe { seat.arena.as_ref() };
             // SAFETY: this thread holds the seat, so it owns the local part of its arena.
-            let block = unsafe { seat.arena.as_ref().alloc(class) };
+            let block = unsafe { arena.alloc(class) };
             // SAFETY: this thread holds the seat.
             unsafe { seat.count_spawn() };
             // SAFETY: this thread holds the seat.
@@ -596,35 +638,37 @@ pub(crate) fn alloc(shared: &Shared, class: u8) -> (NonNull<Header>, TaskId) {
         None => {
             let arena = lock_std(&shared.outside_arena);
             shared.n_spawned_outside.fetch_add(1, Ordering::Relaxed);
-            let block = match *arena {
+            // SAFETY: an arena that is still there is not closed, and the lock is held.
+            let block = arena.map(|arena| unsafe { arena.0.as_ref() }).map(|arena| {
                 // SAFETY: the lock stands for the ownership of the local part.
-                Some(arena) => unsafe { arena.0.as_ref().alloc(class) },
-                None => alloc_late(shared, class),
-            };
-            (block, seat::next_id())
+                unsafe { arena.alloc(class) }
+            });
+            (block.unwrap_or_else(|| alloc_alone(shared, class)), seat::next_id())
         }
     });
     (block, TaskId::new(id))
 }
 
-/// Where a task lives that is spawned on a runtime that is gone: in an arena of its own.
+/// A block in an arena of its own, for a task that is spawned after the end: it only says that it is cancelled.
 #[cold]
-fn alloc_late(shared: &Shared, class: u8) -> NonNull<Header> {
+fn alloc_alone(shared: &Shared, class: u8) -> NonNull<Header> {
     let arena = Arena::new();
-    // SAFETY: the arena was just made, and nobody else has it.
-    unsafe { arena.as_ref().attach(shared.to_arc()) };
-    // SAFETY: as above.
-    let block = unsafe { arena.as_ref().alloc(class) };
-    // SAFETY: called once, and this was the only allocation. The block keeps the arena alive.
+    // SAFETY: it was just made, and lives until its one block is given back.
+    let this = unsafe { arena.as_ref() };
+    // SAFETY: nobody else has the arena yet.
+    unsafe { this.attach(shared.to_arc()) };
+    // SAFETY: as above, so this thread owns the local part.
+    let block = unsafe { this.alloc(class) };
+    // SAFETY: called once, and nobody allocates here afterwards.
     unsafe { Arena::close(arena) };
     block
 }
 
-/// Queues a task that was just spawned; on a runtime that has stopped it ends here and now.
+/// Queues a task that was just spawned.
 #[inline]
 pub(crate) fn submit(shared: &Shared, task: Task) {
     with_seat_of(shared, |seat, _| {
-        let Some(seat) = seat else { return submit_from_outside(shared, task) };
+        let Some(seat) = seat else { return shared.inject(task) };
         if shared.is_stopping() {
             return end_late(shared, task);
         }
@@ -634,12 +678,6 @@ pub(crate) fn submit(shared: &Shared, task: Task) {
             shared.wake_for_local();
         }
     });
-}
-
-fn submit_from_outside(shared: &Shared, task: Task) {
-    if let Err(task) = shared.try_inject(task) {
-        end_late(shared, task);
-    }
 }
 
 /// Ends a task that was spawned after shutdown had looked for the last time.

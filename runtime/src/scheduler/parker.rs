@@ -18,7 +18,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::shim::atomic::{AtomicBool, AtomicU32, Ordering};
-use crate::shim::thread;
+use crate::shim::{self, thread};
 
 const AWAKE: u32 = 0;
 const PARKED: u32 = 1;
@@ -77,7 +77,7 @@ impl Parker {
                         break;
                     }
                 },
-                Some(limit) => park_timeout(limit),
+                Some(limit) => shim::park_timeout(limit),
             }
         }
         self.take_token()
@@ -139,16 +139,4 @@ impl Parker {
             _ => {}
         }
     }
-}
-
-/// May return early; the caller looks at the word.
-#[cfg(not(loom))]
-fn park_timeout(limit: Duration) {
-    thread::park_timeout(limit);
-}
-
-/// loom has no time: a time-out may strike at any moment, so also now.
-#[cfg(loom)]
-fn park_timeout(_limit: Duration) {
-    thread::yield_now();
 }

@@ -62,7 +62,7 @@ impl Poller {
     }
 
     pub(super) fn take_buffer(&self) -> Events {
-        lock_std(&self.buffers).pop().unwrap_or_else(Events::new)
+        lock_std(&self.buffers).pop().unwrap_or_default()
     }
 
     pub(super) fn give_buffer(&self, events: Events) {

@@ -11,10 +11,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::pin::Pin;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::guest::block_on;
+use super::guest::{block_on, give_seat_up};
 use super::{Shared, lock_std};
 use crate::context;
 use crate::task::{Arena, Header, Task, TaskInfo, TaskRef, abort, harness};
@@ -59,11 +60,14 @@ impl std::fmt::Display for ShutdownReport {
     }
 }
 
-/// A little time for whatever is about to end, whatever the grace.
+/// A little time for threads to go home, whatever the grace.
 const LEAST_WAIT: Duration = Duration::from_millis(100);
 
-/// The same for worker threads, who only have to come home: enough for a machine that is busy.
-const LEAST_WAIT_FOR_WORKERS: Duration = Duration::from_secs(1);
+/// Between two looks for tasks that are not cancelled or not counted yet. The end of each task wakes the one who
+/// waits, but it is counted before it is complete, and a spawn may cross the beginning of the shutdown; to
+/// order both would cost a fence in each spawn and each end (rejected).
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+const LAST_LOOK: Duration = Duration::from_millis(64);
 
 /// Shuts a runtime down. Called once, by whoever owns it.
 pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport {
@@ -81,60 +85,51 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
             report.unfinished.push(info);
         }
     });
+    // Called inside this very runtime, the thread goes on without a seat: its arena is closed below.
+    give_seat_up(shared);
     // ORDERING(stop): Release, all of the above for the workers.
     shared.is_stopping.store(true, Ordering::Release);
+    // A seat that is parked from now on sees the flag, or `send_home` sees its bit.
+    shared.idle.fence_after_push();
     shared.injector.close();
     shared.blocking.close();
     shared.compute.close();
     let latest = deadline.max(Instant::now() + LEAST_WAIT);
-    report.stuck_workers = send_home(shared, deadline.max(Instant::now() + LEAST_WAIT_FOR_WORKERS));
-    let mut has_all_seats = report.stuck_workers == 0;
-    if has_all_seats && may_touch_local {
-        has_all_seats = drop_the_rest(shared, latest);
-    }
+    report.stuck_workers = send_home(shared, latest);
+    let is_empty = report.stuck_workers == 0 && may_touch_local && drop_the_rest(shared, latest);
     report.stuck_blocking = shared.blocking.join(latest) + shared.compute.join(latest);
     if let Some(reactor) = shared.reactor.get() {
         reactor.close();
     }
-    match (has_all_seats, holds_seat(shared)) {
-        (true, false) => close_arenas(shared),
-        // This thread goes on inside the runtime, and may spawn.
-        (true, true) => shared.leaves_arenas.store(true, Ordering::Relaxed),
-        // Whoever holds a seat may still allocate there: the memory is left to it for good.
-        (false, _) => {}
+    if is_empty {
+        close_arenas(shared);
     }
+    let late = {
+        let mut stranded = lock_std(&shared.stranded);
+        stranded.is_over = true;
+        std::mem::take(&mut stranded.tasks)
+    };
+    late.into_iter().for_each(|task| shared.strand(task));
     report
 }
 
-/// The first pause between two looks at what is left; each is twice as long as the one before.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-
 /// Cancels every task and runs them until none is left or the grace is over.
-///
-/// Whoever completes a task wakes us if it sees that we are closing. It does: cancelling writes to the state
-/// word of each task, and who completes the task writes to it later and looks afterwards. The exception is a
-/// task that is being spawned meanwhile by a thread that does not know yet; so we look again, now and then.
 fn end_gracefully(shared: &Arc<Shared>, grace: Duration) {
-    let ended = async {
-        let give_up = crate::time::Instant::now().saturating_add(grace);
-        let mut pause = FIRST_PAUSE;
-        loop {
-            cancel_all(shared);
-            let now = crate::time::Instant::now();
-            let mut sleep = crate::time::sleep_until(now.saturating_add(pause).min(give_up));
-            let has_ended = std::future::poll_fn(|cx| {
-                *lock_std(&shared.closing_waker) = Some(cx.waker().clone());
-                if shared.n_spawned() == shared.n_ended() && !shared.is_busy_blocking() && n_live(shared) == 0 {
-                    return Poll::Ready(true);
-                }
-                std::pin::Pin::new(&mut sleep).poll(cx).map(|()| false)
-            });
-            if has_ended.await || crate::time::Instant::now() >= give_up {
-                return;
-            }
-            pause *= 2;
+    let mut limit = crate::time::sleep(grace);
+    let mut period = FIRST_LOOK;
+    let mut next_look = crate::time::sleep(Duration::ZERO);
+    let ended = std::future::poll_fn(|cx| {
+        *lock_std(&shared.closing_waker) = Some(cx.waker().clone());
+        if shared.n_spawned() == shared.n_ended() && !shared.is_busy_blocking() && n_live(shared) == 0 {
+            return Poll::Ready(());
         }
-    };
+        while Pin::new(&mut next_look).poll(cx).is_ready() {
+            cancel_all(shared);
+            next_look = crate::time::sleep(period);
+            period = (period * 2).min(LAST_LOOK);
+        }
+        Pin::new(&mut limit).poll(cx)
+    });
     block_on(shared, ended);
     *lock_std(&shared.closing_waker) = None::<Waker>;
 }
@@ -184,17 +179,12 @@ fn send_home(shared: &Arc<Shared>, latest: Instant) -> usize {
     n_stuck
 }
 
-/// Whether the calling thread holds a seat of the runtime that it shuts down.
-fn holds_seat(shared: &Arc<Shared>) -> bool {
-    context::with(|cx| std::ptr::eq(cx.runtime.get(), Arc::as_ptr(shared)) && !cx.seat.get().is_null())
-}
-
-/// Drops what is in the queues and whatever else is not complete. True if nobody else holds a seat any more.
+/// Drops what is in the queues and whatever else is not complete. False if time was up first.
 fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
-    let began = Instant::now();
     context::with(|cx| {
         let _runtime = context::Restore::set(&cx.runtime, Arc::as_ptr(shared));
         let _seat = context::Restore::set(&cx.seat, std::ptr::null());
+        let _behind = context::Restore::set(&cx.seat_behind, std::ptr::null());
         let mut seats = Vec::new();
         let mut left: Vec<_> = shared.seats.iter().collect();
         loop {
@@ -207,7 +197,8 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
                 }
                 !is_ours
             });
-            let mut queued = std::mem::take(&mut *lock_std(&shared.stranded));
+            let mut queued = std::mem::take(&mut lock_std(&shared.stranded).tasks);
+            queued.append(&mut lock_std(&shared.local_aside));
             shared.injector.pop_batch(0, usize::MAX, |task| queued.push(task));
             for seat in &seats {
                 // SAFETY: this thread has claimed the seat, and nobody is left to hand it to.
@@ -215,13 +206,14 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
             }
             let had_any = !queued.is_empty();
             queued.into_iter().for_each(abort);
-            let is_through = !had_any && !end_sleeping(shared);
-            let patience = if is_through { began } else { latest } + LEAST_WAIT;
-            if (is_through && left.is_empty()) || Instant::now() > patience {
-                // If seats are left, somebody is inside `block_on` on another thread, in the middle of a poll.
-                return left.is_empty();
+            if !had_any && !end_sleeping(shared) && left.is_empty() {
+                return true;
             }
-            if is_through {
+            if Instant::now() > latest + LEAST_WAIT {
+                // Somebody is inside `block_on` on another thread and in the middle of a task.
+                return false;
+            }
+            if !had_any {
                 std::thread::sleep(Duration::from_micros(50));
             }
         }
@@ -231,10 +223,8 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
 /// Ends the tasks that no queue holds; true if there were any that are not complete.
 fn end_sleeping(shared: &Shared) -> bool {
     let mut found = false;
-    // The task that shuts its own runtime down goes on afterwards.
-    let own = context::with(|cx| cx.task.get());
     shared.walk(|task: TaskRef| {
-        if task.header().state.load().is_complete() || std::ptr::eq(task.header(), own) {
+        if task.header().state.load().is_complete() {
             return;
         }
         found = true;
@@ -243,27 +233,16 @@ fn end_sleeping(shared: &Shared) -> bool {
             abort(unsafe { Task::new(task.as_ptr()) });
         }
     });
-    if found {
-        std::thread::yield_now();
-    }
     found
-}
-
-/// Closes the arenas that a shutdown inside the runtime left to the thread that ran it.
-pub(super) fn close_left_arenas(shared: &Shared) {
-    if shared.leaves_arenas.swap(false, Ordering::Relaxed) {
-        close_arenas(shared);
-    }
 }
 
 /// Lets the memory of tasks go, as soon as the last handle to one does.
 fn close_arenas(shared: &Shared) {
-    // Under the lock that allocating there takes: from now on late tasks get arenas of their own.
     *lock_std(&shared.outside_arena) = None;
     let arenas = std::mem::take(&mut *lock_std(&shared.arenas));
     for arena in arenas {
-        // SAFETY: called once per arena, since the list is empty now; no thread holds a seat any more, and the
-        // arena for those without one is not to be had.
+        // SAFETY: called once per arena; no thread holds a seat any more, and the arena for those without one
+        // was taken away above, under the lock under which it is used.
         unsafe { Arena::close(arena.0) };
     }
 }

@@ -22,7 +22,7 @@ use super::seat::{MAX_INTERVAL, Seat};
 use super::Shared;
 use crate::context;
 use crate::platform::NEVER;
-use crate::task::{Ran, Task, run};
+use crate::task::{Ran, Task};
 
 /// A look around comes at the latest after so much time in polls.
 const MAINTENANCE_NANOS: u64 = 200_000;
@@ -82,7 +82,7 @@ impl<'a> Worker<'a> {
         }
         // SAFETY: Invariant 1.
         unsafe { self.seat.count_poll() };
-        let ran = run(task);
+        let ran = self.shared.run_here(task);
         if context::with(|cx| cx.seat.get().is_null()) {
             if let Ran::Again(task) = ran {
                 self.shared.inject(task);
@@ -283,6 +283,7 @@ impl<'a> Worker<'a> {
         let mut events = self.shared.poller.take_buffer();
         let (_, waited) = self.parker.park_polling(|| reactor.wait(&mut events, timeout));
         drop(turn);
+        self.shared.poller.set_polled(self.shared.clock.now());
         self.shared.check_poller(waited);
         // Sent away meanwhile or not: the events are ours.
         self.get_up();

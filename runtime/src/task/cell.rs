@@ -23,6 +23,7 @@
 //! 4. The stage holds the future until the phase is `Cleanup`, and the result from then on until it is taken.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, AtomicUsize};
@@ -104,9 +105,17 @@ unsafe impl Sync for Header {}
 pub(crate) struct Cold {
     pub(crate) name: OnceLock<Arc<str>>,
     pub(crate) cancelled: OnceLock<Cancelled>,
-    pub(crate) on_finish: Mutex<Vec<Callback>>,
+    pub(crate) on_finish: Mutex<Callbacks>,
     pub(crate) scope: Scope,
     pub(crate) busy_micros: AtomicUsize,
+}
+
+/// The done callbacks that were not called yet.
+#[derive(Default)]
+pub(crate) struct Callbacks {
+    pub(crate) waiting: VecDeque<Callback>,
+    /// A thread is calling them, and looks for more before it stops.
+    pub(crate) is_calling: bool,
 }
 
 /// A done callback. It gets the header while the result is in place and nobody else touches it.
@@ -139,10 +148,14 @@ impl Header {
     /// The block is the caller's, all zeros, big enough for a header and aligned for one.
     pub(crate) unsafe fn settle(block: NonNull<Self>, home: NonNull<Arena>, class: u8) {
         let block = block.as_ptr();
-        // SAFETY: by the caller's promise; the field is written without making a reference to the rest.
-        unsafe { ptr::write(&raw mut (*block).home, Cell::new(home)) };
-        // SAFETY: as above.
-        unsafe { ptr::write(&raw mut (*block).class, Cell::new(class)) };
+        // SAFETY: by the caller's promise; no reference is made to the rest.
+        let to_home = unsafe { &raw mut (*block).home };
+        // SAFETY: the field lies in the caller's block.
+        unsafe { to_home.write(Cell::new(home)) };
+        // SAFETY: by the caller's promise; no reference is made to the rest.
+        let to_class = unsafe { &raw mut (*block).class };
+        // SAFETY: the field lies in the caller's block.
+        unsafe { to_class.write(Cell::new(class)) };
     }
 
     /// Writes everything else but the state word, which stays dead.
@@ -157,8 +170,10 @@ impl Header {
         // block that is handed out for the first time holds zeros, which are no values of these types.
         macro_rules! write {
             ($field:ident, $value:expr) => {
-                // SAFETY: the block is the caller's, and the field lies within it.
-                unsafe { ptr::write(&raw mut (*block).$field, $value) }
+                // SAFETY: the block is the caller's; no reference is made to the rest.
+                let field = unsafe { &raw mut (*block).$field };
+                // SAFETY: the field lies in the caller's block.
+                unsafe { field.write($value) }
             };
         }
         write!(vtable, Cell::new(birth.vtable));
@@ -400,11 +415,15 @@ pub(crate) unsafe fn free(header: NonNull<Header>) {
     // SAFETY: the caller is the last to have the cell.
     let this = unsafe { header.as_ref() };
     // SAFETY: as above; nobody reads the slot any more.
-    drop(this.join_waker.with_mut(|slot| unsafe { (*slot).take() }));
+    let waker = this.join_waker.with_mut(|slot| unsafe { (*slot).take() });
+    if waker.is_some() {
+        super::harness::ignore_panic(|| drop(waker));
+    }
     let cold = this.cold.load(Ordering::Relaxed);
     if !cold.is_null() {
         // SAFETY: `Header::cold` made it with a box, and nobody else has the cell.
-        drop(unsafe { Box::from_raw(cold) });
+        let cold = unsafe { Box::from_raw(cold) };
+        super::harness::ignore_panic(|| drop(cold));
     }
     let home = this.home();
     if crate::scheduler::holds_arena(home) {
@@ -467,4 +486,24 @@ pub(crate) struct TaskCell<F: Future, H: Hook<F::Output>> {
     pub(crate) header: Header,
     pub(crate) hook: std::cell::UnsafeCell<Option<H>>,
     pub(crate) stage: std::cell::UnsafeCell<Stage<F, H::Value>>,
+}
+
+impl<F: Future, H: Hook<F::Output>> TaskCell<F, H> {
+    /// Writes what comes behind the header.
+    ///
+    /// # Safety
+    ///
+    /// The block is the caller's, and its class fits the cell.
+    #[inline]
+    pub(crate) unsafe fn fill(cell: NonNull<Self>, future: F, hook: H) {
+        let cell = cell.as_ptr();
+        // SAFETY: by the caller's promise; no reference is made to the rest.
+        let to_hook = unsafe { &raw mut (*cell).hook };
+        // SAFETY: the field lies in the caller's block.
+        unsafe { to_hook.write(Some(hook).into()) };
+        // SAFETY: as for the hook.
+        let to_stage = unsafe { &raw mut (*cell).stage };
+        // SAFETY: as for the hook.
+        unsafe { to_stage.write(Stage::Body(future).into()) };
+    }
 }

@@ -62,8 +62,10 @@ fn run_in(task: Task, mode: Option<Mode>) -> Ran {
         let _scope = Restore::set(&cx.scope, std::ptr::null());
         let _budget = Restore::set(&cx.budget, BUDGET);
         let outer_yield = cx.yielded.replace(false);
+        let (runtime, entry) = (cx.runtime.get(), cx.entry.get());
         // SAFETY: Invariant 1: the table of this very cell, and `start` gave us `RUNNING`.
         let poll = unsafe { (header.vtable().poll)(task.as_ptr(), mode) };
+        cx.leave_stray(runtime, entry);
         (poll, cx.yielded.replace(outer_yield))
     });
     match poll {
@@ -114,9 +116,11 @@ unsafe fn poll_cell<F: Future, H: Hook<F::Output>>(header: NonNull<Header>, mode
     // SAFETY: we have `RUNNING` and the result is in place. The cell may be gone afterwards.
     unsafe { complete(header) };
     if H::IS_FOLLOWED {
-        if let Some(hook) = hook {
-            ignore_panic(|| hook.finished());
-        }
+        context::with(|cx| {
+            // Whoever asks for the current task in there would find a cell that may be gone.
+            let _task = Restore::set(&cx.task, std::ptr::null());
+            ignore_panic(|| hook.into_iter().for_each(Hook::finished));
+        });
     }
     Poll::Ready(())
 }
@@ -134,6 +138,8 @@ unsafe fn poll_body<F: Future, H: Hook<F::Output>>(cell: &TaskCell<F, H>, mode: 
         return Poll::Ready(());
     }
     let waker = borrowed_waker(NonNull::from(&cell.header));
+    // Outside the landing pad: if the future's destructor panics, and then the output's, that must not abort.
+    let mut output = None;
     // One landing pad for all that may panic: the poll, the destructor, the hook.
     let polled = catch_unwind(AssertUnwindSafe(|| {
         let stage = cell.stage.get();
@@ -143,14 +149,15 @@ unsafe fn poll_body<F: Future, H: Hook<F::Output>>(cell: &TaskCell<F, H>, mode: 
         };
         // SAFETY: the future stays in the cell until it is dropped there.
         let future = unsafe { Pin::new_unchecked(future) };
-        let Poll::Ready(output) = future.poll(&mut Context::from_waker(&waker)) else {
-            return Poll::Pending;
-        };
+        match future.poll(&mut Context::from_waker(&waker)) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(value) => output = Some(value),
+        }
         // SAFETY: as above; the assignment drops the future in place, and leaves the stage `Taken` also when
         // that panics.
         unsafe { *stage = Stage::Taken };
         // SAFETY: by the caller's promise; the stage is empty.
-        unsafe { store_result(cell, Ok(output)) };
+        unsafe { store_result(cell, Ok(output.take().expect("it was just put there"))) };
         Poll::Ready(())
     }));
     match polled {
@@ -163,6 +170,7 @@ unsafe fn poll_body<F: Future, H: Hook<F::Output>>(cell: &TaskCell<F, H>, mode: 
             Poll::Ready(())
         }
         Err(payload) => {
+            ignore_panic(|| drop(output));
             let error = JoinError::panic(Panic::new(payload), cell.header.info());
             // SAFETY: by the caller's promise.
             unsafe { end_body(cell, error) };
@@ -344,16 +352,25 @@ fn wake_joiner(this: &Header) -> bool {
 }
 
 /// Calls the done callbacks that are in the list, each with its own panic isolation.
+///
+/// One thread at a time, and one callback after the other: they look at a result that may not be `Sync`. Who
+/// comes while another thread is calling leaves its callback to that one.
 pub(crate) fn call_back(header: NonNull<Header>) {
     // SAFETY: the caller has a reference.
     let this = unsafe { header.as_ref() };
-    let callbacks = std::mem::take(&mut *lock_std(&this.cold().on_finish));
-    if callbacks.is_empty() {
+    let list = &this.cold().on_finish;
+    if std::mem::replace(&mut lock_std(list).is_calling, true) {
         return;
     }
     let mut info = this.info();
     info.state = super::TaskState::Finished;
-    for callback in callbacks {
+    loop {
+        let mut callbacks = lock_std(list);
+        let Some(callback) = callbacks.waiting.pop_front() else {
+            callbacks.is_calling = false;
+            return;
+        };
+        drop(callbacks);
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| callback(header, &info))) {
             this.runtime().report(Unhandled::callback(Panic::new(payload), info.clone()));
         }
@@ -363,11 +380,19 @@ pub(crate) fn call_back(header: NonNull<Header>) {
 /// Calls foreign code whose panic has nowhere to go: it must not take the worker with it (rule C13).
 pub(crate) fn ignore_panic(f: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        context::with_runtime(|runtime| {
-            if let Some(runtime) = runtime {
-                runtime.report(Unhandled::stray(Panic::new(payload)));
-            }
-        });
+        // What was thrown may throw again when it is dropped: that one is kept for good.
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            context::with_runtime(|runtime| {
+                let unhandled = Unhandled::stray(Panic::new(payload));
+                match runtime {
+                    Some(runtime) => runtime.report(unhandled),
+                    None => unhandled.print(),
+                }
+            });
+        }));
+        if let Err(payload) = told {
+            std::mem::forget(payload);
+        }
     }
 }
 

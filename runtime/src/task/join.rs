@@ -54,8 +54,8 @@ pub struct JoinHandle<T> {
 // SAFETY: the handle gives out a `T`, by value or dropped, on whatever thread it is; the header is shared
 // as its own table says.
 unsafe impl<T: Send> Send for JoinHandle<T> {}
-// SAFETY: through a shared handle only the header can be reached, and `T` by callbacks that ask for
-// `T: Send`.
+// SAFETY: through a shared handle only the header can be reached, and `T` by callbacks, which ask for
+// `T: Send` and are called by one thread at a time.
 unsafe impl<T: Send> Sync for JoinHandle<T> {}
 impl<T> Unpin for JoinHandle<T> {}
 
@@ -177,7 +177,7 @@ impl<T> JoinHandle<T> {
 
     fn add_callback(&self, callback: super::cell::Callback) {
         let header = self.header();
-        lock_std(&header.cold().on_finish).push(callback);
+        lock_std(&header.cold().on_finish).waiting.push_back(callback);
         if header.state.set_callbacks().is_complete() {
             harness::call_back(self.header);
         }

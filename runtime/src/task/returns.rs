@@ -14,6 +14,8 @@
 //! # Memory ordering
 //!
 //! `recycle`: the push releases the last uses of the node, the swap acquires them.
+//! `closed`: closing releases what it added to `outstanding`; who finds the stack closed acquires it, and then
+//! counts down.
 //! `outstanding`: each decrement releases, the one that reaches zero acquires all the others.
 
 use std::ptr::{self, NonNull};
@@ -48,16 +50,18 @@ impl<N: Node> Returns<N> {
     ///
     /// The node is the caller's, and lives as long as the arena.
     pub(crate) unsafe fn push(&self, node: NonNull<N>) -> bool {
-        let mut head = self.head.load(Ordering::Relaxed);
+        // ORDERING(closed): Acquire, who finds the stack closed counts down what `close` has added.
+        let mut head = self.head.load(Ordering::Acquire);
         while head != closed() {
             // SAFETY: the node is the caller's, so it is alive.
             unsafe { node.as_ref() }.set_next(head);
             // ORDERING(recycle): Release, our uses of the node come before the taker's.
+            // ORDERING(closed): Acquire on failure, as above.
             match self.head.compare_exchange_weak(
                 head,
                 node.as_ptr(),
                 Ordering::Release,
-                Ordering::Relaxed,
+                Ordering::Acquire,
             ) {
                 Ok(_) => return false,
                 Err(seen) => head = seen,
@@ -82,7 +86,8 @@ impl<N: Node> Returns<N> {
         // Invariant 2: first all of them, so that no return after the swap can reach zero.
         self.outstanding.fetch_add(n_handed_out, Ordering::Relaxed);
         // ORDERING(recycle): Acquire, the last uses of the nodes by those who gave them back.
-        let mut node = self.head.swap(closed(), Ordering::Acquire);
+        // ORDERING(closed): Release, the count above.
+        let mut node = self.head.swap(closed(), Ordering::AcqRel);
         let mut n_back = n_kept;
         while let Some(returned) = NonNull::new(node) {
             n_back += 1;

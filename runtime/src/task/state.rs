@@ -123,16 +123,11 @@ pub(crate) enum AfterPoll {
     Rest,
 }
 
-/// The state word.
+/// The state word; by default that of a cell that holds no task.
+#[derive(Default)]
 pub(crate) struct State(AtomicU64);
 
 impl State {
-    /// The word of a cell that holds no task.
-    #[inline]
-    pub(crate) fn dead() -> Self {
-        Self(AtomicU64::new(0))
-    }
-
     /// Brings a dead cell to life: scheduled, one reference for the runtime and one for the handle.
     #[inline]
     pub(crate) fn init(&self) {

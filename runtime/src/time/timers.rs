@@ -182,7 +182,8 @@ impl Timers {
     }
 
     /// How many timers are armed.
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         let state = lock_std(&self.state);
         state.heap.len() - state.n_void
     }
