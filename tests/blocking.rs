@@ -163,7 +163,11 @@ fn threads_are_used_again() {
             }
             threads
         });
-        assert!(threads.len() < 10, "{} threads for jobs one after another", threads.len());
+        assert!(
+            threads.len() < 10,
+            "{} threads for jobs one after another",
+            threads.len()
+        );
     });
 }
 
@@ -180,7 +184,9 @@ fn hooks_run_on_every_thread_and_names_tell_whose_it_is() {
             .build()
             .unwrap();
         let name = runtime.block_on(async {
-            rt::spawn_blocking(|| thread::current().name().unwrap_or_default().to_owned()).await.unwrap()
+            rt::spawn_blocking(|| thread::current().name().unwrap_or_default().to_owned())
+                .await
+                .unwrap()
         });
         assert!(name.starts_with("brewery"), "{name}");
         drop(runtime);
@@ -197,7 +203,9 @@ fn computing_work_does_not_wait_for_blocking_work() {
         runtime.block_on(async {
             let (release, gate) = mpsc::channel::<()>();
             let blocking = rt::spawn_blocking(move || gate.recv().is_err());
-            let sums: Vec<_> = (0..20u64).map(|n| rt::spawn_compute(move || (0..=n).sum::<u64>())).collect();
+            let sums: Vec<_> = (0..20u64)
+                .map(|n| rt::spawn_compute(move || (0..=n).sum::<u64>()))
+                .collect();
             for (n, sum) in (0..20u64).zip(sums) {
                 assert_eq!(sum.await.unwrap(), n * (n + 1) / 2);
             }

@@ -279,7 +279,9 @@ fn delays_behind_a_blocked_worker(n_workers: usize) -> Vec<Duration> {
             due.await;
             late.send(began.elapsed().saturating_sub(ms(10))).unwrap();
         });
-        rt::time::call_later(ms(20), move || send.send(began.elapsed().saturating_sub(ms(20))).unwrap());
+        rt::time::call_later(ms(20), move || {
+            send.send(began.elapsed().saturating_sub(ms(20))).unwrap()
+        });
         thread::sleep(ms(300));
         began.elapsed()
     });
@@ -298,8 +300,14 @@ fn tasks_and_timers_behind_a_blocked_worker_are_served_by_the_others() {
                 assert_eq!(delays.len(), 22);
                 delays.into_iter().max().unwrap()
             });
-            let best = worst.inspect(|worst| eprintln!("worst delay {worst:?}")).min().unwrap();
-            assert!(best < ms(80), "with {n_workers} workers they waited for {best:?}");
+            let best = worst
+                .inspect(|worst| eprintln!("worst delay {worst:?}"))
+                .min()
+                .unwrap();
+            assert!(
+                best < ms(80),
+                "with {n_workers} workers they waited for {best:?}"
+            );
         });
     }
 }
@@ -344,7 +352,10 @@ fn tasks_behind_a_blocked_main_future_are_served_by_the_workers() {
             rt::spawn(async move { theirs.store(true, SeqCst) });
             let began = Instant::now();
             while !ran.load(SeqCst) {
-                assert!(began.elapsed() < Duration::from_secs(20), "nobody took it over");
+                assert!(
+                    began.elapsed() < Duration::from_secs(20),
+                    "nobody took it over"
+                );
                 thread::sleep(ms(1));
             }
         });
@@ -401,8 +412,17 @@ fn nested_block_on_and_blocking_joins_go_deep() {
     fn dive(depth: u32) -> u32 {
         match depth {
             0 => 0,
-            _ if depth % 2 == 0 => rt::block_on(async move { rt::spawn(async move { dive(depth - 1) }).await.unwrap() + 1 }),
-            _ => rt::spawn(async move { dive(depth - 1) }).join_blocking().unwrap() + 1,
+            _ if depth % 2 == 0 => {
+                rt::block_on(
+                    async move { rt::spawn(async move { dive(depth - 1) }).await.unwrap() + 1 },
+                )
+            }
+            _ => {
+                rt::spawn(async move { dive(depth - 1) })
+                    .join_blocking()
+                    .unwrap()
+                    + 1
+            }
         }
     }
     each_size(|runtime| {

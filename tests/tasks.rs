@@ -22,7 +22,9 @@ use support::{Count, Flag, Log, each_size, each_size_virtual, exact, ms, must_en
 fn a_task_has_the_name_it_was_given_and_a_number_of_its_own() {
     each_size(|runtime| {
         runtime.block_on(async {
-            let named = rt::task::Builder::new().name("worker-A").spawn(async { rt::task::current().unwrap() });
+            let named = rt::task::Builder::new()
+                .name("worker-A")
+                .spawn(async { rt::task::current().unwrap() });
             let unnamed = rt::spawn(async { rt::task::current().unwrap() });
             assert_eq!(named.name().as_deref(), Some("worker-A"));
             assert_eq!(unnamed.name(), None);
@@ -62,12 +64,18 @@ fn the_list_of_all_tasks_tells_what_each_one_does() {
             let (began, begin) = oneshot::channel();
             let line = line!() + 1;
             let parent = rt::task::Builder::new().name("parent").spawn(async move {
-                let child = rt::task::Builder::new().name("child").spawn(pending::<()>());
+                let child = rt::task::Builder::new()
+                    .name("child")
+                    .spawn(pending::<()>());
                 began.send(child.cancel_handle()).unwrap();
                 child.await
             });
             let child = begin.await.unwrap();
-            let find = |name: &str| rt::task::all().into_iter().find(|task| task.name.as_deref() == Some(name));
+            let find = |name: &str| {
+                rt::task::all()
+                    .into_iter()
+                    .find(|task| task.name.as_deref() == Some(name))
+            };
             while find("child").is_none_or(|task| task.state != TaskState::Waiting)
                 || find("parent").is_none_or(|task| task.state != TaskState::Waiting)
             {
@@ -76,8 +84,15 @@ fn the_list_of_all_tasks_tells_what_each_one_does() {
             let (info, above) = (find("child").unwrap(), find("parent").unwrap());
             assert_eq!((info.id, info.parent), (child.id(), Some(above.id)));
             assert_eq!(above.parent, None);
-            assert_eq!((above.spawned_at.file(), above.spawned_at.line()), (file!(), line));
-            assert!(above.waiting_on.is_some_and(|what| what.contains("task")), "{:?}", above.waiting_on);
+            assert_eq!(
+                (above.spawned_at.file(), above.spawned_at.line()),
+                (file!(), line)
+            );
+            assert!(
+                above.waiting_on.is_some_and(|what| what.contains("task")),
+                "{:?}",
+                above.waiting_on
+            );
             assert!(above.polls >= 1);
             child.cancel();
             assert!(parent.await.unwrap().unwrap_err().is_cancelled());
@@ -96,7 +111,9 @@ fn outside_a_task_there_is_no_current_task() {
     each_size(|runtime| {
         assert!(runtime.block_on(async { rt::task::current() }).is_none());
         let in_nested = runtime.block_on(async {
-            rt::spawn(async { rt::block_on(async { rt::task::current().is_none() }) }).await.unwrap()
+            rt::spawn(async { rt::block_on(async { rt::task::current().is_none() }) })
+                .await
+                .unwrap()
         });
         assert!(in_nested, "the future of a nested block_on is no task");
     });
@@ -111,7 +128,10 @@ fn metrics_count_what_is_alive() {
             let before = handle.metrics();
             let tasks: Vec<_> = (0..10).map(|_| rt::spawn(pending::<()>())).collect();
             let now = handle.metrics();
-            assert_eq!((now.n_spawned - before.n_spawned, now.n_live - before.n_live), (10, 10));
+            assert_eq!(
+                (now.n_spawned - before.n_spawned, now.n_live - before.n_live),
+                (10, 10)
+            );
             for task in tasks {
                 task.cancel();
                 assert!(task.await.is_err());
@@ -207,7 +227,11 @@ fn callbacks_see_errors_and_come_after_the_end_too() {
             let cancelled = end("cancelled", rt::spawn(pending()), JoinError::is_cancelled);
             cancelled.cancel();
             assert!(cancelled.await.is_err());
-            let panicked = end("panicked", rt::spawn(async { panic!("as wanted") }), JoinError::is_panic);
+            let panicked = end(
+                "panicked",
+                rt::spawn(async { panic!("as wanted") }),
+                JoinError::is_panic,
+            );
             assert!(panicked.await.is_err());
             assert_eq!(seen.recv().unwrap(), ("cancelled", true));
             assert_eq!(seen.recv().unwrap(), ("panicked", true));
@@ -272,11 +296,17 @@ fn plain_threads_spawn_and_join() {
             let handle = runtime.handle().clone();
             let (send, gate) = oneshot::channel::<u32>();
             let task = handle.spawn(async { gate.await.unwrap() });
-            let task = task.join_blocking_timeout(ms(10)).expect_err("it cannot be through");
+            let task = task
+                .join_blocking_timeout(ms(10))
+                .expect_err("it cannot be through");
             let task = task.join_blocking_timeout(ms(0)).expect_err("neither now");
             send.send(7).unwrap();
             assert_eq!(task.join_blocking_timeout(ms(60_000)).unwrap().unwrap(), 7);
-            let thread = thread::spawn(move || handle.spawn(async { rt::spawn(async { 8 }).await }).join_blocking());
+            let thread = thread::spawn(move || {
+                handle
+                    .spawn(async { rt::spawn(async { 8 }).await })
+                    .join_blocking()
+            });
             assert_eq!(thread.join().unwrap().unwrap().unwrap(), 8);
         });
     }
@@ -314,12 +344,14 @@ fn local_tasks_share_what_is_not_send() {
             let tasks: Vec<_> = (0..10)
                 .map(|i| {
                     let shared = Rc::clone(&theirs);
-                    rt::task::Builder::new().name("local").spawn_local(async move {
-                        rt::yield_now().await;
-                        rt::sleep(ms(1)).await;
-                        shared.borrow_mut().push(i);
-                        Rc::new(i)
-                    })
+                    rt::task::Builder::new()
+                        .name("local")
+                        .spawn_local(async move {
+                            rt::yield_now().await;
+                            rt::sleep(ms(1)).await;
+                            shared.borrow_mut().push(i);
+                            Rc::new(i)
+                        })
                 })
                 .collect();
             for (i, task) in tasks.into_iter().enumerate() {
@@ -451,7 +483,10 @@ fn a_future_with_a_big_alignment_is_aligned() {
     each_size(|runtime| {
         runtime.block_on(async {
             for i in 0..50 {
-                let task = rt::spawn(NeedsAlignment { aligned: Aligned(i), polls: 0 });
+                let task = rt::spawn(NeedsAlignment {
+                    aligned: Aligned(i),
+                    polls: 0,
+                });
                 let value = Box::new(task.await.unwrap());
                 assert_eq!((value.0, (&raw const *value).addr() % 256), (i, 0));
             }
@@ -508,7 +543,13 @@ fn tasks_know_the_line_that_spawned_them() {
             ];
             let (by_helper, place) = helper();
             let all = rt::task::all();
-            let line_of = |id| all.iter().find(|task| task.id == id).unwrap().spawned_at.line();
+            let line_of = |id| {
+                all.iter()
+                    .find(|task| task.id == id)
+                    .unwrap()
+                    .spawned_at
+                    .line()
+            };
             for (task, line) in spawned {
                 assert_eq!(line_of(task.id()), line);
                 drop(task.cancel_on_drop());
@@ -562,7 +603,9 @@ fn entering_a_runtime_makes_it_the_current_one_until_the_guard_goes() {
 fn inside_a_task_the_runtime_is_the_current_one() {
     each_size_virtual(|runtime| {
         let n_workers = runtime.metrics().n_workers;
-        let seen = runtime.block_on(async { rt::spawn(async { rt::Handle::current().metrics().n_workers }).await });
+        let seen = runtime.block_on(async {
+            rt::spawn(async { rt::Handle::current().metrics().n_workers }).await
+        });
         assert_eq!(seen.unwrap(), n_workers);
         let by_blocking = runtime.block_on(rt::Handle::spawn_blocking(runtime.handle(), || {
             rt::Handle::current().metrics().n_workers

@@ -24,7 +24,10 @@ fn an_operation_that_takes_too_long_is_given_up() {
                 rt::sleep(Duration::from_secs(5)).await;
                 log.say("complete");
             };
-            if rt::timeout(Duration::from_secs(3), operation).await.is_err() {
+            if rt::timeout(Duration::from_secs(3), operation)
+                .await
+                .is_err()
+            {
                 theirs.say("The operation timed out!");
             }
             assert_eq!(start.elapsed(), Duration::from_secs(3));
@@ -43,9 +46,17 @@ fn the_error_names_the_deadline_and_the_line() {
         let error = rt::timeout(ms(10), pending::<()>()).await.unwrap_err();
         assert_eq!(error.deadline(), start + ms(10));
         assert_eq!((error.at().file(), error.at().line()), (file!(), line));
-        assert!(error.to_string().contains(&format!("{}:{line}", file!())), "{error}");
-        let error = rt::timeout_at(start + ms(20), pending::<()>()).await.unwrap_err();
-        assert_eq!((error.deadline(), start.elapsed()), (start + ms(20), ms(20)));
+        assert!(
+            error.to_string().contains(&format!("{}:{line}", file!())),
+            "{error}"
+        );
+        let error = rt::timeout_at(start + ms(20), pending::<()>())
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.deadline(), start.elapsed()),
+            (start + ms(20), ms(20))
+        );
     });
 }
 
@@ -98,7 +109,10 @@ fn when_both_deadlines_have_passed_the_outermost_wins() {
             assert!(support::poll_once(&mut nested).is_pending());
             rt::time::advance(ms(30));
             assert!(nested.await.is_err(), "{outer} around {inner}");
-            assert!(!went_on.is_up(), "{outer} around {inner}: the inner one came first");
+            assert!(
+                !went_on.is_up(),
+                "{outer} around {inner}: the inner one came first"
+            );
         });
     }
 }
@@ -141,7 +155,11 @@ fn a_body_that_is_through_late_gives_its_value() {
 #[test]
 fn a_timeout_works_in_block_on_and_under_any_combinator() {
     each_size(|runtime| {
-        assert!(runtime.block_on(rt::timeout(ms(1), pending::<()>())).is_err());
+        assert!(
+            runtime
+                .block_on(rt::timeout(ms(1), pending::<()>()))
+                .is_err()
+        );
         runtime.block_on(async {
             let mut timeout = Box::pin(rt::timeout(ms(1), pending::<()>()));
             let by_hand = std::future::poll_fn(|cx| Pin::new(&mut timeout).poll(cx));
@@ -366,7 +384,9 @@ fn a_body_may_borrow() {
     each_size(|runtime| {
         let mut text = String::from("borrowed");
         runtime.block_on(async {
-            rt::timeout(ms(60_000), async { text.push_str(" and changed") }).await.unwrap();
+            rt::timeout(ms(60_000), async { text.push_str(" and changed") })
+                .await
+                .unwrap();
         });
         assert_eq!(text, "borrowed and changed");
     });
@@ -379,7 +399,9 @@ fn timeouts_that_are_not_reached_leave_nothing_behind() {
         runtime.block_on(async {
             let start = rt::Instant::now();
             for _ in 0..1000 {
-                rt::timeout(Duration::from_secs(60), rt::yield_now()).await.unwrap();
+                rt::timeout(Duration::from_secs(60), rt::yield_now())
+                    .await
+                    .unwrap();
             }
             let (send, received) = oneshot::channel();
             rt::time::call_later(ms(1), move || send.send(()).unwrap());
@@ -395,7 +417,10 @@ fn a_pending_timeout_can_be_polled_often() {
     exact(async {
         let mut timeout = Box::pin(rt::timeout(ms(10), pending::<()>()));
         for _ in 0..100 {
-            assert_eq!(support::poll_once(&mut timeout).map(|end| end.is_err()), Poll::Pending);
+            assert_eq!(
+                support::poll_once(&mut timeout).map(|end| end.is_err()),
+                Poll::Pending
+            );
         }
         rt::time::advance(ms(10));
         assert!(support::poll_once(&mut timeout).is_ready());

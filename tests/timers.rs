@@ -94,7 +94,9 @@ fn the_virtual_clock_stands_still_while_work_is_under_way() {
         runtime.block_on(async {
             let start = rt::Instant::now();
             let sleeper = rt::spawn(rt::sleep(ms(1)));
-            rt::spawn_blocking(|| std::thread::sleep(ms(20))).await.unwrap();
+            rt::spawn_blocking(|| std::thread::sleep(ms(20)))
+                .await
+                .unwrap();
             assert!(start.elapsed() <= ms(1));
             sleeper.await.unwrap();
             assert_eq!(start.elapsed(), ms(1));
@@ -154,7 +156,11 @@ fn sleeps_are_never_early() {
                         let delay = Duration::from_micros(300 * i);
                         let began = std::time::Instant::now();
                         rt::sleep(delay).await;
-                        assert!(began.elapsed() >= delay, "{:?} of {delay:?}", began.elapsed());
+                        assert!(
+                            began.elapsed() >= delay,
+                            "{:?} of {delay:?}",
+                            began.elapsed()
+                        );
                     })
                 })
                 .collect();
@@ -207,7 +213,10 @@ fn a_sleep_can_be_reset() {
             sleep.reset(start + ms(100));
             assert!(!sleep.is_elapsed());
             (&mut sleep).await;
-            assert_eq!((start.elapsed(), sleep.deadline()), (ms(100), start + ms(100)));
+            assert_eq!(
+                (start.elapsed(), sleep.deadline()),
+                (ms(100), start + ms(100))
+            );
         });
     });
 }
@@ -343,7 +352,9 @@ fn timers_work_wherever_a_runtime_is_entered() {
             rt::block_on(rt::sleep(ms(1)));
             let inner = rt::Builder::current_thread().build().unwrap();
             inner.block_on(rt::sleep(ms(1)));
-            rt::spawn(async { rt::block_on(rt::sleep(ms(1))) }).await.unwrap();
+            rt::spawn(async { rt::block_on(rt::sleep(ms(1))) })
+                .await
+                .unwrap();
         });
         let handle = runtime.handle().clone();
         let (send, received) = oneshot::channel();

@@ -76,14 +76,26 @@ fn eager_workers_start_before_main_goes_on() {
     let log = Log::default();
     let theirs = log.clone();
     exact(async move {
-        let tasks = [("A", 3), ("B", 1)]
-            .map(|(name, delay)| rt::task::Builder::new().eager().spawn(worker(theirs.clone(), name, delay)));
+        let tasks = [("A", 3), ("B", 1)].map(|(name, delay)| {
+            rt::task::Builder::new()
+                .eager()
+                .spawn(worker(theirs.clone(), name, delay))
+        });
         theirs.say("Tasks are running...");
         for task in tasks {
             task.await.unwrap();
         }
     });
-    assert_eq!(log, ["A started", "B started", "Tasks are running...", "B finished", "A finished"]);
+    assert_eq!(
+        log,
+        [
+            "A started",
+            "B started",
+            "Tasks are running...",
+            "B finished",
+            "A finished"
+        ]
+    );
 }
 
 /// S3-02.
@@ -128,8 +140,11 @@ fn a_long_task_is_cancelled_and_cleans_up() {
         }
         start.elapsed()
     });
-    let expected =
-        ["Long task started", "Long task was cancelled — cleaning up", "Task cancelled successfully"];
+    let expected = [
+        "Long task started",
+        "Long task was cancelled — cleaning up",
+        "Task cancelled successfully",
+    ];
     assert_eq!(log, expected);
     assert_eq!(took, secs(2));
 }
@@ -150,7 +165,8 @@ fn callbacks_timers_and_threads_meet_in_the_order_of_the_tutorial() {
                 "T1 done".to_owned()
             });
             rt::time::call_later(ms(30), move || set_timer.send("future-result").unwrap());
-            let waiter = rt::spawn(async move { format!("waiter got {}", by_timer.await.unwrap()) });
+            let waiter =
+                rt::spawn(async move { format!("waiter got {}", by_timer.await.unwrap()) });
             for task in [&task, &waiter] {
                 let log = theirs.clone();
                 task.on_result(move |result| log.say(format!("done_cb: {}", result.unwrap())));
@@ -159,7 +175,11 @@ fn callbacks_timers_and_threads_meet_in_the_order_of_the_tutorial() {
                 thread::sleep(ms(10));
                 set_thread.send("from-thread").unwrap();
             });
-            let gathered = [task.await.unwrap(), waiter.await.unwrap(), by_thread.await.unwrap().to_owned()];
+            let gathered = [
+                task.await.unwrap(),
+                waiter.await.unwrap(),
+                by_thread.await.unwrap().to_owned(),
+            ];
             theirs.say(format!("gathered: {gathered:?}"));
             thread.join().unwrap();
         });
@@ -196,10 +216,16 @@ fn three_coffees_take_as_long_as_one() {
             theirs.say("Coffee ready!");
         });
         let took = began.elapsed();
-        assert!(took >= ms(200) && took < ms(550), "{took:?} is not side by side");
+        assert!(
+            took >= ms(200) && took < ms(550),
+            "{took:?} is not side by side"
+        );
         let lines = log.lines();
         assert_eq!(lines.len(), 7);
-        assert!(lines[..3].iter().all(|line| line.starts_with("Start")), "{lines:?}");
+        assert!(
+            lines[..3].iter().all(|line| line.starts_with("Start")),
+            "{lines:?}"
+        );
         assert_eq!(lines[6], "Coffee ready!");
     });
 }
@@ -247,7 +273,10 @@ fn synchronous_code_calls_asynchronous_code() {
     each_size(|runtime| {
         let nested = runtime.block_on(async { rt::spawn(async { synchronous() }).await.unwrap() });
         assert_eq!(nested, "Got result: Async result");
-        assert_eq!(runtime.block_on(async { synchronous() }), "Got result: Async result");
+        assert_eq!(
+            runtime.block_on(async { synchronous() }),
+            "Got result: Async result"
+        );
     });
 }
 
@@ -287,7 +316,10 @@ fn another_task_runs_while_one_blocks_its_worker() {
             };
             runtime.spawn(async move { ran.send("I want to run!").unwrap() });
             bad.join_blocking().unwrap();
-            assert_eq!(order.iter().take(2).collect::<Vec<_>>(), ["I want to run!", "…unblocked"]);
+            assert_eq!(
+                order.iter().take(2).collect::<Vec<_>>(),
+                ["I want to run!", "…unblocked"]
+            );
         });
     }
 }
@@ -297,7 +329,10 @@ fn another_task_runs_while_one_blocks_its_worker() {
 fn an_error_of_a_blocking_call_comes_out_of_the_await() {
     each_size(|runtime| {
         let error = runtime.block_on(async {
-            rt::spawn_blocking(|| std::fs::read("/no/such/file")).await.unwrap().unwrap_err()
+            rt::spawn_blocking(|| std::fs::read("/no/such/file"))
+                .await
+                .unwrap()
+                .unwrap_err()
         });
         assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
     });
@@ -322,7 +357,10 @@ fn a_critical_write_goes_on_after_the_timeout() {
         theirs.say("Main exiting");
         start.elapsed()
     });
-    assert_eq!(log, ["timed out", "Critical write complete!", "Main exiting"]);
+    assert_eq!(
+        log,
+        ["timed out", "Critical write complete!", "Main exiting"]
+    );
     assert_eq!(took, secs(4));
 }
 

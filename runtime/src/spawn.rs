@@ -83,6 +83,11 @@ pub(crate) fn spawn_cell<F: Future, H: Hook<F::Output>>(
     } else {
         make::<_, _, Boxed>(shared, Box::pin(future), hook, spec)
     };
+    if let Some(reason) = spec.cancelled {
+        harness::cancel(task.header(), || {
+            crate::Cancelled::new(Some(reason.into()), spec.location)
+        });
+    }
     if shared.is_closing() {
         harness::cancel(task.header(), || crate::Cancelled::by_shutdown(spec.location));
     }

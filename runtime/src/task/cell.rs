@@ -533,12 +533,15 @@ pub(crate) enum Stage<F, R> {
 /// What the handle of a task gives.
 pub(crate) type Outcome<F, H> = Result<<H as Hook<<F as Future>::Output>>::Value, super::JoinError>;
 
+/// The stage of a cell of these types.
+type StageOf<F, H, K> = Stage<F, <K as Keep>::Kept<Outcome<F, H>>>;
+
 /// The whole cell.
 #[repr(C)]
 pub(crate) struct TaskCell<F: Future, H: Hook<F::Output>, K: Keep> {
     pub(crate) header: Header,
     pub(crate) hook: std::cell::UnsafeCell<Option<H>>,
-    pub(crate) stage: std::cell::UnsafeCell<Stage<F, K::Kept<Outcome<F, H>>>>,
+    pub(crate) stage: std::cell::UnsafeCell<StageOf<F, H, K>>,
 }
 
 impl<F: Future, H: Hook<F::Output>, K: Keep> TaskCell<F, H, K> {

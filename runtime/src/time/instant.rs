@@ -166,7 +166,7 @@ pub fn advance(duration: Duration) {
 #[track_caller]
 fn with_clock_of_runtime<R>(f: impl FnOnce(&crate::scheduler::Shared) -> R) -> R {
     // Not in the closure: there the panic would not be the caller's.
-    match context::with_runtime(|runtime| runtime.map(|runtime| f(runtime))) {
+    match context::with_runtime(|runtime| runtime.map(f)) {
         Some(result) => result,
         None => panic!("the clock of a runtime can only be set inside one: {}", crate::NO_RUNTIME),
     }
