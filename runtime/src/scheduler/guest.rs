@@ -94,6 +94,8 @@ struct Guest<'a> {
     /// The seat that was this thread's before, if this guest is the first on it: it is counted while the guest
     /// may sleep on it, so that no other takes it from under the home thread.
     counted_on: Option<&'a Seat>,
+    /// Tasks that were queued when the future was woken in its own poll, and run before it.
+    n_ahead: usize,
     /// The context of before.
     before: Before,
 }
@@ -132,7 +134,7 @@ impl<'a> Guest<'a> {
         });
         let main = MainWaker::new(shared);
         lock_std(&shared.guests).push(main.clone());
-        let mut guest = Self { shared, main, own_seat: None, entry, counted_on: None, before };
+        let mut guest = Self { shared, main, own_seat: None, entry, counted_on: None, n_ahead: 0, before };
         // SAFETY: the context says that this thread holds the seat.
         guest.counted_on = guest.seat().filter(|seat| unsafe { seat.guest_holds() });
         guest
@@ -162,6 +164,11 @@ impl<'a> Guest<'a> {
                 if context::with(|current| current.yielded.replace(false)) {
                     self.main.wake_by_ref();
                 }
+                if self.main.is_woken() {
+                    // It yielded, or was woken while it ran: to the back of the queue, like a task.
+                    // SAFETY: the context says that this thread holds the seat.
+                    self.n_ahead = self.seat().map_or(0, |seat| unsafe { seat.n_queued() }.max(1));
+                }
                 self.notice_lost_seat();
             }
             match seat.and(self.seat()) {
@@ -178,8 +185,9 @@ impl<'a> Guest<'a> {
         let worker = unsafe { Worker::guest(self.shared, seat, &main.parker) };
         loop {
             match worker.turn() {
-                Turn::Ran => {}
+                Turn::Ran => self.n_ahead = self.n_ahead.saturating_sub(1),
                 Turn::Idle => {
+                    self.n_ahead = 0;
                     if !main.is_woken() {
                         worker.park(|| main.is_woken());
                     }
@@ -195,7 +203,7 @@ impl<'a> Guest<'a> {
                 self.notice_lost_seat();
                 return;
             }
-            if main.is_woken() {
+            if main.is_woken() && self.n_ahead == 0 {
                 worker.rest();
                 return;
             }
