@@ -300,23 +300,29 @@ impl Drop for Guest<'_> {
 fn take_seat(shared: &Shared) -> Option<&Seat> {
     for take_watched in [false, true] {
         for seat in &shared.seats {
-            if !shared.idle.is_idle(seat.index) || (seat.is_watched() && !take_watched) {
+            if !shared.idle.is_idle(seat.index) || seat.has_guest() || (seat.is_watched() && !take_watched) {
                 continue;
             }
-            if !seat.guest_comes() || !shared.idle.claim(seat.index) {
+            seat.guest_comes();
+            if !shared.idle.claim(seat.index) {
                 seat.guest_goes();
                 continue;
             }
-            if seat.is_watched() {
-                // The home thread clears the flag when it has gone, also when it goes for good.
-                seat.send_home_away();
+            // SAFETY: this thread has claimed the seat.
+            if !unsafe { seat.guest_came() } {
+                // A guest that came since the look above sleeps there: hand it its seat.
+                seat.guest_goes();
+                shared.idle.count_claimed();
+                shared.wake_claimed(seat.index);
+                continue;
+            }
+            if seat.is_watched() && seat.send_home_away() {
+                // The home thread says when it has gone, also when it goes for good.
                 seat.home().hand_over(shared.reactor.get().map(|reactor| &**reactor));
                 while seat.is_watched() {
                     std::thread::yield_now();
                 }
             }
-            // SAFETY: this thread has claimed the seat.
-            unsafe { seat.guest_came() };
             shared.monitor.attend();
             return Some(seat);
         }
@@ -343,6 +349,8 @@ fn leave_seat(shared: &Shared, seat: &Seat) {
     // SAFETY: the calling thread holds the seat until `park` below.
     unsafe { seat.empty_slot() };
     seat.set_sleeper_home();
+    // From its last sleep, if the home thread itself leaves.
+    seat.set_unwatched();
     // SAFETY: as above.
     unsafe { seat.guest_left() };
     shared.idle.park(seat.index);
@@ -370,6 +378,8 @@ pub(crate) fn hand_seat_away<R>(f: impl FnOnce() -> R) -> R {
     // The substitute counts as the seat's guest: in the place of this one, or anew.
     // SAFETY: this thread still holds the seat.
     unsafe { seat.guest_holds() };
+    // From its last sleep, if this is the home thread: it will not come back without being woken.
+    seat.set_unwatched();
     context::with(|cx| cx.seat.set(ptr::null()));
     let over = Over(Arc::default());
     let theirs = over.0.clone();
