@@ -12,7 +12,11 @@ use rt::{JoinHandle, Runtime};
 use support::{Count, each_size};
 
 /// Rounds of each race.
-const ROUNDS: usize = if cfg!(debug_assertions) { 25_000 } else { 100_000 };
+const ROUNDS: usize = if cfg!(debug_assertions) {
+    25_000
+} else {
+    100_000
+};
 
 /// Cancels a task from another one, so that the two meet on different workers.
 fn cancel_from_elsewhere<T: Send + 'static>(task: &JoinHandle<T>) -> JoinHandle<bool> {
@@ -89,7 +93,10 @@ fn a_queue_loses_no_item_to_cancelled_getters() {
                 }
             }
             producer.await.unwrap();
-            assert!(received.iter().copied().eq(0..ROUNDS), "lost, given twice, or out of order");
+            assert!(
+                received.iter().copied().eq(0..ROUNDS),
+                "lost, given twice, or out of order"
+            );
         });
     });
 }
@@ -207,14 +214,24 @@ fn race_once(runtime: &Runtime, cancellers: usize, round: usize) -> bool {
             Ok(value) => assert_eq!(value, round),
             Err(error) => assert!(error.is_cancelled(), "{error}"),
         }
-        assert_eq!(*observed.by_callback.lock().unwrap(), Some(completed), "the callback saw another end");
+        assert_eq!(
+            *observed.by_callback.lock().unwrap(),
+            Some(completed),
+            "the callback saw another end"
+        );
         completed
     });
     let claims = observed.claims.get();
-    assert!(claims <= 1, "{claims} threads were told that theirs was the first request");
+    assert!(
+        claims <= 1,
+        "{claims} threads were told that theirs was the first request"
+    );
     let by_callback = *observed.by_callback.lock().unwrap();
     let completed = by_callback == Some(true);
-    assert!(completed || claims == 1, "cancelled, but nobody was told so");
+    assert!(
+        completed || claims == 1,
+        "cancelled, but nobody was told so"
+    );
     completed
 }
 

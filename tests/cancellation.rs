@@ -279,7 +279,9 @@ fn a_task_that_joins_itself_by_blocking_is_told_so() {
 fn the_error_of_the_join_tells_reason_place_and_task() {
     each_size(|runtime| {
         let (error, line) = runtime.block_on(async {
-            let task = rt::task::Builder::new().name("victim").spawn(pending::<()>());
+            let task = rt::task::Builder::new()
+                .name("victim")
+                .spawn(pending::<()>());
             let line = line!() + 1;
             task.cancel_with("no longer needed");
             (task.await.unwrap_err(), line)
@@ -293,7 +295,10 @@ fn the_error_of_the_join_tells_reason_place_and_task() {
         }
         let (cancelled, panic, info) = error.into_parts();
         let cancelled = cancelled.unwrap();
-        assert_eq!((cancelled.at().file(), cancelled.at().line()), (file!(), line));
+        assert_eq!(
+            (cancelled.at().file(), cancelled.at().line()),
+            (file!(), line)
+        );
         assert!(panic.is_none());
         assert_eq!(info.name.as_deref(), Some("victim"));
     });
@@ -307,7 +312,10 @@ fn the_error_of_the_join_names_the_task_that_cancelled() {
             let victim = rt::spawn(pending::<()>());
             let handle = victim.cancel_handle();
             let canceller = rt::task::Builder::new().name("culprit");
-            canceller.spawn(async move { handle.cancel() }).await.unwrap();
+            canceller
+                .spawn(async move { handle.cancel() })
+                .await
+                .unwrap();
             victim.await.unwrap_err()
         });
         assert!(error.to_string().contains("culprit"), "{error}");
@@ -353,7 +361,10 @@ fn cancelling_runs_cleanup_and_then_tells_who_joins() {
             let task = rt::spawn(async move {
                 log.say("Task started");
                 let cleaned = log.clone();
-                rt::finally(rt::sleep(ms(10_000)), async move { cleaned.say("Task was cancelled!") }).await;
+                rt::finally(rt::sleep(ms(10_000)), async move {
+                    cleaned.say("Task was cancelled!")
+                })
+                .await;
                 log.say("Task completed");
             });
             rt::sleep(ms(1000)).await;
@@ -362,7 +373,11 @@ fn cancelling_runs_cleanup_and_then_tells_who_joins() {
                 theirs.say("Main caught the cancellation.");
             }
         });
-        let expected = ["Task started", "Task was cancelled!", "Main caught the cancellation."];
+        let expected = [
+            "Task started",
+            "Task was cancelled!",
+            "Main caught the cancellation.",
+        ];
         assert_eq!(log, expected);
     });
 }

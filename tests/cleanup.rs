@@ -68,7 +68,11 @@ fn finally_is_awaited_before_the_join_however_the_body_ends() {
                 end.assert_of(task).await;
                 theirs.say("joined");
             });
-            assert_eq!(log, ["body dropped", "cleaned up", "joined"], "after {end:?}");
+            assert_eq!(
+                log,
+                ["body dropped", "cleaned up", "joined"],
+                "after {end:?}"
+            );
         }
     });
 }
@@ -271,7 +275,13 @@ struct Reports(Arc<Mutex<Vec<(String, bool)>>>);
 impl Reports {
     fn hook(&self) -> impl Fn(&rt::Unhandled) + Send + Sync + 'static {
         let reports = self.clone();
-        move |report| reports.0.lock().unwrap().push((report.to_string(), report.is_cleanup()))
+        move |report| {
+            reports
+                .0
+                .lock()
+                .unwrap()
+                .push((report.to_string(), report.is_cleanup()))
+        }
     }
 
     fn take(&self) -> Vec<(String, bool)> {
@@ -284,7 +294,10 @@ impl Reports {
 fn cleanup_that_outlasts_the_grace_is_dropped_and_reported_with_its_place() {
     each_builder(|builder| {
         let reports = Reports::default();
-        let builder = builder.virtual_time(true).grace(ms(100)).on_unhandled(reports.hook());
+        let builder = builder
+            .virtual_time(true)
+            .grace(ms(100))
+            .on_unhandled(reports.hook());
         let runtime = builder.build().unwrap();
         let dropped = Count::default();
         let held = dropped.on_drop();
@@ -316,7 +329,11 @@ fn cleanup_that_outlasts_the_grace_is_dropped_and_reported_with_its_place() {
 fn an_error_in_cleanup_is_reported_and_the_outcome_stays() {
     each_builder(|builder| {
         let reports = Reports::default();
-        let runtime = builder.virtual_time(true).on_unhandled(reports.hook()).build().unwrap();
+        let runtime = builder
+            .virtual_time(true)
+            .on_unhandled(reports.hook())
+            .build()
+            .unwrap();
         for end in ENDS {
             runtime.block_on(async move {
                 let task = rt::spawn(rt::finally(end.come(), async {
@@ -327,7 +344,10 @@ fn an_error_in_cleanup_is_reported_and_the_outcome_stays() {
             });
             let reports = reports.take();
             assert_eq!(reports.len(), 1, "after {end:?}: {reports:?}");
-            assert!(reports[0].1 && reports[0].0.contains("the disk is full"), "{reports:?}");
+            assert!(
+                reports[0].1 && reports[0].0.contains("the disk is full"),
+                "{reports:?}"
+            );
         }
     });
 }
@@ -337,7 +357,11 @@ fn an_error_in_cleanup_is_reported_and_the_outcome_stays() {
 fn a_panic_in_cleanup_is_reported_and_the_rest_of_the_cleanup_runs() {
     each_builder(|builder| {
         let reports = Reports::default();
-        let runtime = builder.virtual_time(true).on_unhandled(reports.hook()).build().unwrap();
+        let runtime = builder
+            .virtual_time(true)
+            .on_unhandled(reports.hook())
+            .build()
+            .unwrap();
         for end in ENDS {
             let log = Log::default();
             let theirs = log.clone();
@@ -354,7 +378,10 @@ fn a_panic_in_cleanup_is_reported_and_the_rest_of_the_cleanup_runs() {
             assert_eq!(log, ["third", "first"], "after {end:?}");
             let reports = reports.take();
             assert_eq!(reports.len(), 1, "after {end:?}: {reports:?}");
-            assert!(reports[0].1 && reports[0].0.contains("cleanup went wrong"), "{reports:?}");
+            assert!(
+                reports[0].1 && reports[0].0.contains("cleanup went wrong"),
+                "{reports:?}"
+            );
         }
     });
 }
@@ -367,18 +394,29 @@ fn cleanup_runs_inside_its_task_and_may_spawn_and_register_more() {
         let theirs = log.clone();
         runtime.block_on(async move {
             let log = theirs.clone();
-            let task = rt::task::Builder::new().name("cleaner").spawn(rt::finally(pending::<()>(), async move {
-                let me = rt::task::current().expect("cleanup runs in a task");
-                log.say(&*me.name.unwrap());
-                log.say(rt::spawn(async { "child of cleanup" }).await.unwrap());
-                rt::defer(async move { log.say("deferred by cleanup") });
-            }));
+            let task = rt::task::Builder::new().name("cleaner").spawn(rt::finally(
+                pending::<()>(),
+                async move {
+                    let me = rt::task::current().expect("cleanup runs in a task");
+                    log.say(&*me.name.unwrap());
+                    log.say(rt::spawn(async { "child of cleanup" }).await.unwrap());
+                    rt::defer(async move { log.say("deferred by cleanup") });
+                },
+            ));
             rt::sleep(ms(1)).await;
             task.cancel();
             assert!(task.await.unwrap_err().is_cancelled());
             theirs.say("joined");
         });
-        assert_eq!(log, ["cleaner", "child of cleanup", "deferred by cleanup", "joined"]);
+        assert_eq!(
+            log,
+            [
+                "cleaner",
+                "child of cleanup",
+                "deferred by cleanup",
+                "joined"
+            ]
+        );
     });
 }
 
@@ -450,7 +488,9 @@ fn block_on_cleans_up_before_it_panics() {
 #[test]
 fn defer_outside_any_scope_panics_at_the_caller() {
     let panic = rt::block_on(async {
-        rt::spawn_blocking(|| std::thread::spawn(|| rt::defer(async {})).join()).await.unwrap()
+        rt::spawn_blocking(|| std::thread::spawn(|| rt::defer(async {})).join())
+            .await
+            .unwrap()
     });
     assert!(panic.is_err());
 }

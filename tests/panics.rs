@@ -27,7 +27,10 @@ fn a_panic_in_a_task_goes_to_who_joins_it() {
         });
         assert!(error.is_panic() && !error.is_cancelled());
         let text = error.to_string();
-        assert!(text.contains("unlucky") && text.contains("no luck: 13"), "{text}");
+        assert!(
+            text.contains("unlucky") && text.contains("no luck: 13"),
+            "{text}"
+        );
         assert_eq!(error.into_panic().message(), "no luck: 13");
         assert_well(runtime);
     });
@@ -184,7 +187,9 @@ fn a_waker_that_panics_when_dropped_harms_nobody() {
     each_builder(|builder| {
         let runtime = builder.on_unhandled(|_| {}).build().unwrap();
         let mut task = runtime.spawn(rt::sleep(ms(2)));
-        let polled = catch_unwind(AssertUnwindSafe(|| support::poll_with(&mut task, Arc::new(Armed { _bomb: Bomb }))));
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            support::poll_with(&mut task, Arc::new(Armed { _bomb: Bomb }))
+        }));
         drop(polled);
         assert_well(&runtime);
         runtime.block_on(rt::sleep(ms(5)));
@@ -221,7 +226,10 @@ fn a_callback_that_panics_is_reported_and_the_join_resolves() {
         assert_eq!(others.get(), 2);
         let reports = reports.lock().unwrap();
         assert_eq!(reports.len(), 1);
-        assert!(reports[0].contains("the callback fails") && reports[0].contains("called back"), "{reports:?}");
+        assert!(
+            reports[0].contains("the callback fails") && reports[0].contains("called back"),
+            "{reports:?}"
+        );
         drop(reports);
         assert_well(&runtime);
     });
@@ -233,7 +241,11 @@ fn a_timer_callback_that_panics_is_reported_and_the_timers_go_on() {
     each_builder(|builder| {
         let reports = Count::default();
         let theirs = reports.clone();
-        let runtime = builder.virtual_time(true).on_unhandled(move |_| theirs.add()).build().unwrap();
+        let runtime = builder
+            .virtual_time(true)
+            .on_unhandled(move |_| theirs.add())
+            .build()
+            .unwrap();
         let log = Log::default();
         let theirs = log.clone();
         runtime.block_on(async move {
@@ -262,7 +274,10 @@ fn hooks_for_threads_that_panic_harm_nobody() {
             .build()
             .unwrap();
         assert_well(&runtime);
-        assert!(starts.get() > 0, "the blocking thread is one, if there is no other");
+        assert!(
+            starts.get() > 0,
+            "the blocking thread is one, if there is no other"
+        );
         assert!(runtime.shutdown(ms(10_000)).is_clean());
     });
 }
@@ -305,7 +320,10 @@ fn a_panic_in_block_on_comes_out_of_it_and_leaves_the_runtime_well() {
             })
         }));
         assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"out of block_on"));
-        assert!(rt::Handle::try_current().is_err(), "the thread has left the runtime");
+        assert!(
+            rt::Handle::try_current().is_err(),
+            "the thread has left the runtime"
+        );
         assert_well(runtime);
     });
 }
@@ -336,9 +354,15 @@ fn a_panic_in_blocking_work_goes_to_who_joins_it() {
         runtime.block_on(async {
             for _ in 0..5 {
                 let work: rt::JoinHandle<()> = rt::spawn_blocking(|| panic!("while blocking"));
-                assert_eq!(work.await.unwrap_err().into_panic().message(), "while blocking");
+                assert_eq!(
+                    work.await.unwrap_err().into_panic().message(),
+                    "while blocking"
+                );
                 let work: rt::JoinHandle<()> = rt::spawn_compute(|| panic!("while computing"));
-                assert_eq!(work.await.unwrap_err().into_panic().message(), "while computing");
+                assert_eq!(
+                    work.await.unwrap_err().into_panic().message(),
+                    "while computing"
+                );
             }
             assert_eq!(rt::spawn_blocking(|| 7).await.unwrap(), 7);
         });
@@ -351,7 +375,8 @@ fn a_panic_in_blocking_work_goes_to_who_joins_it() {
 fn a_panic_in_block_in_place_is_the_panic_of_its_task() {
     each_size(|runtime| {
         let error = runtime.block_on(async {
-            let task: rt::JoinHandle<()> = rt::spawn(async { rt::block_in_place(|| panic!("in place")) });
+            let task: rt::JoinHandle<()> =
+                rt::spawn(async { rt::block_in_place(|| panic!("in place")) });
             task.await.unwrap_err()
         });
         assert_eq!(error.into_panic().message(), "in place");
@@ -364,8 +389,11 @@ fn a_panic_in_block_in_place_is_the_panic_of_its_task() {
 fn a_panic_inside_a_timeout_is_the_panic_of_its_task() {
     each_size(|runtime| {
         let error = runtime.block_on(async {
-            let task: rt::JoinHandle<()> =
-                rt::spawn(async { rt::timeout(ms(60_000), async { panic!("inside") }).await.unwrap() });
+            let task: rt::JoinHandle<()> = rt::spawn(async {
+                rt::timeout(ms(60_000), async { panic!("inside") })
+                    .await
+                    .unwrap()
+            });
             task.await.unwrap_err()
         });
         assert_eq!(error.into_panic().message(), "inside");
@@ -402,7 +430,10 @@ fn blamed(f: impl FnOnce() + Send + 'static) -> (String, String) {
         let here = thread::current().id();
         std::panic::set_hook(Box::new(move |info| {
             if thread::current().id() == here {
-                let _ = send.lock().unwrap().send(info.location().unwrap().to_string());
+                let _ = send
+                    .lock()
+                    .unwrap()
+                    .send(info.location().unwrap().to_string());
             } else {
                 before(info);
             }
@@ -429,7 +460,9 @@ fn panics_for_a_missing_runtime_blame_the_caller_and_help() {
         ("spawn_compute", || drop(rt::spawn_compute(|| {}))),
         ("spawn_local", || drop(rt::spawn_local(async {}))),
         ("Handle::current", || drop(rt::Handle::current())),
-        ("task::Builder", || drop(rt::task::Builder::new().spawn(async {}))),
+        ("task::Builder", || {
+            drop(rt::task::Builder::new().spawn(async {}))
+        }),
         ("call_later", || drop(rt::time::call_later(ms(1), || {}))),
         ("defer", || rt::defer(async {})),
     ];
@@ -451,10 +484,12 @@ fn spawn_local_on_a_runtime_with_workers_says_what_to_build() {
     assert!(text.contains("current_thread"), "{text}");
 }
 
-/// Builders check what they are given.
+/// Builders and clocks check what they are given.
 #[test]
-fn a_builder_with_impossible_numbers_blames_the_caller() {
-    let mistakes: [fn(); 3] = [
+fn impossible_wishes_blame_the_caller() {
+    let mistakes: [fn(); 5] = [
+        || rt::time::pause(),
+        || rt::block_on(async { rt::time::advance(ms(1)) }),
         || drop(rt::Builder::new().workers(0)),
         || drop(rt::Builder::current_thread().workers(2)),
         || drop(rt::Builder::new().blocking_threads(0)),

@@ -133,9 +133,17 @@ fn a_cleanup_that_never_ends_is_cut_off_at_the_grace_and_named() {
         });
         let began = Instant::now();
         let report = runtime.shutdown(ms(50));
-        assert!(began.elapsed() >= ms(50) && began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() >= ms(50) && began.elapsed() < AT_ONCE,
+            "{:?}",
+            began.elapsed()
+        );
         assert!(!report.is_clean());
-        let names: Vec<_> = report.unfinished.iter().map(|task| task.name.as_deref()).collect();
+        let names: Vec<_> = report
+            .unfinished
+            .iter()
+            .map(|task| task.name.as_deref())
+            .collect();
         assert_eq!(names, [Some("stubborn")]);
         assert!(report.to_string().contains("stubborn"), "{report}");
         assert_eq!(dropped.get(), 1);
@@ -158,7 +166,11 @@ fn a_task_stuck_in_its_poll_is_left_behind_and_reported() {
             let began = Instant::now();
             let report = runtime.shutdown(ms(50));
             assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
-            assert_eq!((report.stuck_workers, report.unfinished.len()), (1, 1), "{report}");
+            assert_eq!(
+                (report.stuck_workers, report.unfinished.len()),
+                (1, 1),
+                "{report}"
+            );
             drop(release);
         });
     }
@@ -279,15 +291,24 @@ fn a_runtime_may_be_dropped_in_a_task_of_its_own() {
                 let _held = held;
                 pending::<()>().await;
             });
+            let late = dropped.on_drop();
             let task = handle.spawn(async move {
                 drop(runtime);
-                assert!(rt::spawn(pending::<()>()).await.unwrap_err().is_cancelled());
+                drop(rt::spawn(async move {
+                    let _late = late;
+                    pending::<()>().await;
+                }));
                 7
             });
-            let value = task.join_blocking().unwrap();
-            assert_eq!(value, 7);
+            assert_eq!(
+                task.join_blocking().unwrap(),
+                7,
+                "it had nothing left to wait for"
+            );
             assert!(bystander.join_blocking().unwrap_err().is_cancelled());
-            assert_eq!(dropped.get(), 1);
+            while dropped.get() < 2 {
+                thread::yield_now();
+            }
         });
     }
 }
@@ -301,7 +322,9 @@ fn a_runtime_may_be_shut_down_in_a_task_of_its_own() {
             let handle = runtime.handle().clone();
             let (send, report) = mpsc::channel();
             handle.spawn(async move { send.send(runtime.shutdown(ms(100))).unwrap() });
-            let _report = report.recv().expect("shutdown returns to the task that called it");
+            let _report = report
+                .recv()
+                .expect("shutdown returns to the task that called it");
         });
     }
 }
@@ -317,13 +340,12 @@ fn what_outlives_the_runtime_may_still_be_used() {
             *theirs.lock().unwrap() = Some(cx.waker().clone());
             Poll::<()>::Pending
         }));
-        let sleep = runtime.block_on(async {
+        let mut sleep = rt::sleep(LONG);
+        runtime.block_on(async {
             while slot.lock().unwrap().is_none() {
                 rt::yield_now().await;
             }
-            let mut sleep = rt::sleep(LONG);
             assert!(support::poll_once(&mut sleep).is_pending());
-            sleep
         });
         let handle = runtime.handle().clone();
         let cancel = task.cancel_handle();
@@ -398,7 +420,10 @@ fn tasks_that_await_each_other_are_dropped_with_the_runtime() {
 fn local_tasks_are_dropped_on_their_thread() {
     must_end("dropping local tasks", || {
         let dropped_on: Arc<Mutex<Option<thread::ThreadId>>> = Arc::default();
-        struct Tells(Arc<Mutex<Option<thread::ThreadId>>>, std::marker::PhantomData<*const ()>);
+        struct Tells(
+            Arc<Mutex<Option<thread::ThreadId>>>,
+            std::marker::PhantomData<*const ()>,
+        );
         impl Drop for Tells {
             fn drop(&mut self) {
                 *self.0.lock().unwrap() = Some(thread::current().id());

@@ -11,7 +11,7 @@ use crate::blocking::Job;
 use crate::context;
 use crate::scheduler::{self, Shared};
 use crate::task::{
-    Birth, Header, Hook, JoinHandle, Plain, Table, Task, TaskCell, class_of, harness,
+    Birth, Boxed, Header, Hook, Inline, JoinHandle, Keep, Plain, Table, Task, TaskCell, class_of, harness,
 };
 
 /// What a spawn is told beside its future.
@@ -31,16 +31,17 @@ impl Spec<'_> {
 }
 
 /// Makes the cell of a task, alive and with the duty to be queued.
-fn make<F: Future, H: Hook<F::Output>>(
+fn make<F: Future, H: Hook<F::Output>, K: Keep>(
     shared: &Shared,
     future: F,
     hook: H,
     spec: Spec<'_>,
 ) -> (Task, JoinHandle<H::Value>) {
-    let class = class_of(size_of::<TaskCell<F, H>>()).expect("bigger futures are boxed");
+    let class = const { class_of(size_of::<TaskCell<F, H, K>>()) };
+    let class = class.expect("what does not fit is boxed");
     let (block, id) = scheduler::alloc(shared, class);
     let birth = Birth {
-        vtable: &Table::<F, H>::VTABLE,
+        vtable: &Table::<F, H, K>::VTABLE,
         id,
         parent: context::with_task(|task| task.map(Header::id)),
         location: spec.location,
@@ -49,7 +50,7 @@ fn make<F: Future, H: Hook<F::Output>>(
     };
     // SAFETY: the block was just given to us.
     unsafe { Header::bear(block, &birth) };
-    let cell: NonNull<TaskCell<F, H>> = block.cast();
+    let cell: NonNull<TaskCell<F, H, K>> = block.cast();
     // SAFETY: the block is ours and its class fits the cell.
     unsafe { TaskCell::fill(cell, future, hook) };
     // SAFETY: the header was written; the block is still ours.
@@ -62,7 +63,12 @@ fn make<F: Future, H: Hook<F::Output>>(
     (unsafe { Task::new(block) }, unsafe { JoinHandle::from_raw(block) })
 }
 
-/// Spawns a future with a hook; futures that do not fit a block go to the heap.
+/// Whether a cell with these fits a block.
+const fn fits<F: Future, H: Hook<F::Output>, K: Keep>() -> bool {
+    class_of(size_of::<TaskCell<F, H, K>>()).is_some() && align_of::<TaskCell<F, H, K>>() <= crate::task::ALIGN
+}
+
+/// Spawns a future with a hook; futures and results that do not fit a block go to the heap.
 pub(crate) fn spawn_cell<F: Future, H: Hook<F::Output>>(
     shared: &Shared,
     future: F,
@@ -70,14 +76,12 @@ pub(crate) fn spawn_cell<F: Future, H: Hook<F::Output>>(
     spec: Spec<'_>,
     submit: impl FnOnce(Task),
 ) -> JoinHandle<H::Value> {
-    let fits = const {
-        class_of(size_of::<TaskCell<F, H>>()).is_some()
-            && align_of::<TaskCell<F, H>>() <= crate::task::ALIGN
-    };
-    let (task, handle) = if fits {
-        make(shared, future, hook, spec)
+    let (task, handle) = if const { fits::<F, H, Inline>() } {
+        make::<_, _, Inline>(shared, future, hook, spec)
+    } else if const { fits::<Pin<Box<F>>, H, Inline>() } {
+        make::<_, _, Inline>(shared, Box::pin(future), hook, spec)
     } else {
-        make(shared, Box::pin(future), hook, spec)
+        make::<_, _, Boxed>(shared, Box::pin(future), hook, spec)
     };
     if let Some(reason) = spec.cancelled {
         harness::cancel(task.header(), || {

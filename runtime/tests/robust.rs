@@ -23,7 +23,9 @@ fn runtime(n_workers: usize) -> rt::Runtime {
 fn soon<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(f()));
-    receiver.recv_timeout(SOON).expect("it hangs, or it panicked")
+    receiver
+        .recv_timeout(SOON)
+        .expect("it hangs, or it panicked")
 }
 
 struct DropPanics;
@@ -218,9 +220,10 @@ fn local_tasks_stay_on_their_thread_whoever_runs_the_runtime() {
         let runtime = Arc::new(rt::Builder::current_thread().build().unwrap());
         let count = Rc::new(Cell::new(0));
         let theirs = count.clone();
-        let task = runtime.block_on(async {
-            rt::spawn_local(HomeSick(thread::current().id(), theirs))
-        });
+        let task = runtime.block_on(std::future::poll_fn(move |_| {
+            let body = HomeSick(thread::current().id(), theirs.clone());
+            Poll::Ready(rt::spawn_local(body))
+        }));
         let other = runtime.clone();
         thread::spawn(move || {
             other.block_on(async {
@@ -248,7 +251,10 @@ fn a_local_task_runs_though_another_thread_has_the_seat() {
         let guest = thread::spawn(move || {
             other.block_on(async {
                 sender.send(()).unwrap();
-                rt::spawn_blocking(move || gone.recv()).await.unwrap().unwrap();
+                rt::spawn_blocking(move || gone.recv())
+                    .await
+                    .unwrap()
+                    .unwrap();
             });
         });
         receiver.recv().unwrap();
@@ -322,14 +328,22 @@ fn a_join_waker_whose_destructor_panics_harms_nobody() {
         }
     }
     soon(|| {
-        let runtime = rt::Builder::new().workers(1).on_unhandled(|_| {}).build().unwrap();
+        let runtime = rt::Builder::new()
+            .workers(1)
+            .on_unhandled(|_| {})
+            .build()
+            .unwrap();
         let (sender, receiver) = mpsc::channel::<()>();
         let mut task = runtime.spawn(async move {
             rt::block_in_place(|| receiver.recv().unwrap());
         });
         {
             let waker = Waker::from(Arc::new(Bad));
-            assert!(Pin::new(&mut task).poll(&mut Context::from_waker(&waker)).is_pending());
+            assert!(
+                Pin::new(&mut task)
+                    .poll(&mut Context::from_waker(&waker))
+                    .is_pending()
+            );
             std::mem::forget(waker);
         }
         drop(task);
@@ -389,7 +403,10 @@ fn a_blocking_job_is_not_lost_to_a_thread_that_goes_away() {
             .build()
             .unwrap();
         for i in 0..500 {
-            assert_eq!(runtime.spawn_blocking(move || i).join_blocking().unwrap(), i);
+            assert_eq!(
+                runtime.spawn_blocking(move || i).join_blocking().unwrap(),
+                i
+            );
             thread::sleep(Duration::from_micros(150 + i % 150));
         }
     });
@@ -406,7 +423,9 @@ fn a_task_behind_a_blocked_poll_is_rescued_after_the_monitor_slept() {
         runtime.block_on(async move {
             rt::spawn(async move { sender.send(Instant::now()).unwrap() });
             let start = Instant::now();
-            let ran_at = receiver.recv_timeout(Duration::from_secs(1)).expect("nobody helped");
+            let ran_at = receiver
+                .recv_timeout(Duration::from_secs(1))
+                .expect("nobody helped");
             assert!(ran_at - start < Duration::from_millis(500));
         });
     });
@@ -459,7 +478,10 @@ fn a_timer_set_from_outside_fires_on_an_idle_runtime() {
             if poll.is_pending() {
                 while !waker.1.load(SeqCst) {
                     thread::park_timeout(Duration::from_millis(50));
-                    assert!(start.elapsed() < Duration::from_secs(1), "nobody waits for the timer");
+                    assert!(
+                        start.elapsed() < Duration::from_secs(1),
+                        "nobody waits for the timer"
+                    );
                 }
             }
         }
@@ -521,7 +543,10 @@ fn a_guard_of_enter_that_is_forgotten_or_kept_too_long_is_harmless() {
             });
         }));
         assert!(kept.is_err());
-        assert_eq!(outer.block_on(async { rt::spawn(async { 1 }).await.unwrap() }), 1);
+        assert_eq!(
+            outer.block_on(async { rt::spawn(async { 1 }).await.unwrap() }),
+            1
+        );
         // Carried out of its runtime.
         let carried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let guard = outer.block_on(async { inner.handle().enter() });
@@ -534,7 +559,12 @@ fn a_guard_of_enter_that_is_forgotten_or_kept_too_long_is_harmless() {
         drop(inner);
         drop(outer);
         assert!(start.elapsed() < Duration::from_secs(2));
-        assert!(rt::spawn(async {}).join_blocking().unwrap_err().is_cancelled());
+        assert!(
+            rt::spawn(async {})
+                .join_blocking()
+                .unwrap_err()
+                .is_cancelled()
+        );
     });
 }
 
@@ -545,7 +575,7 @@ fn block_in_place_as_the_last_thing_in_block_on_gives_the_seat_away_once() {
         for i in 0..200 {
             let value = runtime.block_on(async move {
                 rt::spawn(async {});
-                rt::block_in_place(|| thread::yield_now());
+                rt::block_in_place(thread::yield_now);
                 i
             });
             assert_eq!(value, i);

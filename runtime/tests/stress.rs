@@ -80,7 +80,11 @@ impl Gate {
                 return Poll::Ready(());
             }
             gate.wakers.lock().unwrap().push(cx.waker().clone());
-            if gate.is_open.load(SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+            if gate.is_open.load(SeqCst) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
     }
 }
@@ -103,8 +107,11 @@ fn whatever_happens_to_a_task_its_future_is_dropped_once() {
         let n_spawned = Arc::new(AtomicUsize::new(0));
         let threads: Vec<_> = (0..3u64)
             .map(|number| {
-                let (handle, n_dropped, n_spawned) =
-                    (runtime.handle().clone(), n_dropped.clone(), n_spawned.clone());
+                let (handle, n_dropped, n_spawned) = (
+                    runtime.handle().clone(),
+                    n_dropped.clone(),
+                    n_spawned.clone(),
+                );
                 thread::spawn(move || {
                     let mut dice = Dice(number + 1);
                     for _ in 0..2000 {
@@ -301,7 +308,11 @@ fn runtimes_come_and_go_whatever_they_were_doing() {
         for i in 0..20 {
             let wait = gate.wait();
             runtime.spawn(async move {
-                if i % 2 == 0 { wait.await } else { rt::sleep(Duration::from_millis(i)).await }
+                if i % 2 == 0 {
+                    wait.await
+                } else {
+                    rt::sleep(Duration::from_millis(i)).await
+                }
                 rt::spawn(async {}).await.ok();
             });
         }
@@ -335,7 +346,10 @@ fn a_ping_from_thread_to_task_and_back_is_never_lost() {
                         let mut task = runtime.spawn(async {});
                         let flag = Arc::new(Flag(thread::current(), AtomicBool::new(false)));
                         let waker = Waker::from(flag.clone());
-                        while Pin::new(&mut task).poll(&mut Context::from_waker(&waker)).is_pending() {
+                        while Pin::new(&mut task)
+                            .poll(&mut Context::from_waker(&waker))
+                            .is_pending()
+                        {
                             while !flag.1.swap(false, SeqCst) {
                                 thread::park();
                             }

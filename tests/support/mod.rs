@@ -32,7 +32,9 @@ pub(crate) fn each_builder(test: impl Fn(Builder) + Send + Sync + 'static) {
     let test = Arc::new(test);
     for n_workers in SIZES {
         let test = Arc::clone(&test);
-        must_end(&format!("with {n_workers} worker(s)"), move || test(builder(n_workers)));
+        must_end(&format!("with {n_workers} worker(s)"), move || {
+            test(builder(n_workers))
+        });
     }
 }
 
@@ -49,14 +51,20 @@ pub(crate) fn each_size_virtual(test: impl Fn(&Runtime) + Send + Sync + 'static)
 /// Runs a future on the one runtime whose order is exact: one thread, a clock that jumps.
 pub(crate) fn exact<T: Send + 'static>(body: impl Future<Output = T> + Send + 'static) -> T {
     must_end("on one thread", || {
-        let runtime = Builder::current_thread().virtual_time(true).build().unwrap();
+        let runtime = Builder::current_thread()
+            .virtual_time(true)
+            .build()
+            .unwrap();
         runtime.block_on(body)
     })
 }
 
 /// Runs `test` on a thread of its own and fails, instead of hanging, when it does not end.
 #[track_caller]
-pub(crate) fn must_end<T: Send + 'static>(what: &str, test: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn must_end<T: Send + 'static>(
+    what: &str,
+    test: impl FnOnce() -> T + Send + 'static,
+) -> T {
     let (ended, end) = mpsc::channel();
     let thread = thread::spawn(move || {
         let _ended: mpsc::Sender<()> = ended;
@@ -185,7 +193,10 @@ pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 }
 
 /// Polls a future once, with a waker of one's own.
-pub(crate) fn poll_with<F: Future + Unpin>(future: &mut F, wake: Arc<impl Wake + Send + Sync + 'static>) -> Poll<F::Output> {
+pub(crate) fn poll_with<F: Future + Unpin>(
+    future: &mut F,
+    wake: Arc<impl Wake + Send + Sync + 'static>,
+) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(&Waker::from(wake)))
 }
 

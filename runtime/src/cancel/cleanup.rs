@@ -84,6 +84,15 @@ pub fn cleanup_now(cleanup: impl Future<Output = ()> + Send + 'static) {
     start_in_current_scope(Box::pin(cleanup));
 }
 
+/// If the innermost scope is dropping its body: has it wait for `cleanup`, which is made only then.
+pub(crate) fn add_while_unwinding(cleanup: impl FnOnce() -> CleanupFuture) {
+    with_scope(|scope| {
+        if let Some(scope) = scope.filter(|scope| scope.is_unwinding()) {
+            scope.start(cleanup());
+        }
+    });
+}
+
 /// The shield count of the innermost scope; see [`shield`](super::shield()).
 pub(super) fn current_shields() -> Option<Arc<AtomicUsize>> {
     with_scope(|scope| scope.map(Scope::shields))

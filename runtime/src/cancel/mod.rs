@@ -16,6 +16,7 @@ use std::fmt;
 use std::panic::Location;
 
 pub use cleanup::{CleanupOutput, Finally, defer, finally};
+pub(crate) use cleanup::add_while_unwinding;
 pub(crate) use scope::Scope;
 #[doc(hidden)]
 pub use scope::{ScopeEnd, ScopedBody};

@@ -52,6 +52,11 @@ impl Scope {
         self.shields.get_or_init(Arc::default).clone()
     }
 
+    /// Whether the body is being dropped, so that whatever is dropped now goes with it.
+    pub(crate) fn is_unwinding(&self) -> bool {
+        self.unwinding.get()
+    }
+
     fn is_empty(&self) -> bool {
         self.active.borrow().is_empty() && self.deferred.borrow().is_empty()
     }

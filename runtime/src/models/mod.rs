@@ -1,3 +1,13 @@
-//! Loom models of the protocols of this crate.
+//! Loom models of the protocols: one file each, one property for each test, and mutants that must fail.
+//!
+//! A lost wake-up would be a deadlock, and loom's panic over one aborts the process in some destructor. So no
+//! model sleeps: a thread that would sleep ends, and the test asks afterwards whether somebody had the duty
+//! to wake it.
 
+mod idle;
+mod injector;
 mod readiness;
+mod returns;
+mod seat;
+mod slot;
+mod state;

@@ -94,6 +94,8 @@ struct Guest<'a> {
     /// The seat that was this thread's before, if this guest is the first on it: it is counted while the guest
     /// may sleep on it, so that no other takes it from under the home thread.
     counted_on: Option<&'a Seat>,
+    /// Tasks that were queued when the future was woken in its own poll, and run before it.
+    n_ahead: usize,
     /// The context of before.
     before: Before,
 }
@@ -132,7 +134,7 @@ impl<'a> Guest<'a> {
         });
         let main = MainWaker::new(shared);
         lock_std(&shared.guests).push(main.clone());
-        let mut guest = Self { shared, main, own_seat: None, entry, counted_on: None, before };
+        let mut guest = Self { shared, main, own_seat: None, entry, counted_on: None, n_ahead: 0, before };
         // SAFETY: the context says that this thread holds the seat.
         guest.counted_on = guest.seat().filter(|seat| unsafe { seat.guest_holds() });
         guest
@@ -162,6 +164,11 @@ impl<'a> Guest<'a> {
                 if context::with(|current| current.yielded.replace(false)) {
                     self.main.wake_by_ref();
                 }
+                if self.main.is_woken() {
+                    // It yielded, or was woken while it ran: to the back of the queue, like a task.
+                    // SAFETY: the context says that this thread holds the seat.
+                    self.n_ahead = self.seat().map_or(0, |seat| unsafe { seat.n_queued() }.max(1));
+                }
                 self.notice_lost_seat();
             }
             match seat.and(self.seat()) {
@@ -178,8 +185,9 @@ impl<'a> Guest<'a> {
         let worker = unsafe { Worker::guest(self.shared, seat, &main.parker) };
         loop {
             match worker.turn() {
-                Turn::Ran => {}
+                Turn::Ran => self.n_ahead = self.n_ahead.saturating_sub(1),
                 Turn::Idle => {
+                    self.n_ahead = 0;
                     if !main.is_woken() {
                         worker.park(|| main.is_woken());
                     }
@@ -195,7 +203,7 @@ impl<'a> Guest<'a> {
                 self.notice_lost_seat();
                 return;
             }
-            if main.is_woken() {
+            if main.is_woken() && self.n_ahead == 0 {
                 worker.rest();
                 return;
             }
@@ -292,23 +300,29 @@ impl Drop for Guest<'_> {
 fn take_seat(shared: &Shared) -> Option<&Seat> {
     for take_watched in [false, true] {
         for seat in &shared.seats {
-            if !shared.idle.is_idle(seat.index) || (seat.is_watched() && !take_watched) {
+            if !shared.idle.is_idle(seat.index) || seat.has_guest() || (seat.is_watched() && !take_watched) {
                 continue;
             }
-            if !seat.guest_comes() || !shared.idle.claim(seat.index) {
+            seat.guest_comes();
+            if !shared.idle.claim(seat.index) {
                 seat.guest_goes();
                 continue;
             }
-            if seat.is_watched() {
-                // The home thread clears the flag when it has gone, also when it goes for good.
-                seat.send_home_away();
+            // SAFETY: this thread has claimed the seat.
+            if !unsafe { seat.guest_came() } {
+                // A guest that came since the look above sleeps there: hand it its seat.
+                seat.guest_goes();
+                shared.idle.count_claimed();
+                shared.wake_claimed(seat.index);
+                continue;
+            }
+            if seat.is_watched() && seat.send_home_away() {
+                // The home thread says when it has gone, also when it goes for good.
                 seat.home().hand_over(shared.reactor.get().map(|reactor| &**reactor));
                 while seat.is_watched() {
                     std::thread::yield_now();
                 }
             }
-            // SAFETY: this thread has claimed the seat.
-            unsafe { seat.guest_came() };
             shared.monitor.attend();
             return Some(seat);
         }
@@ -335,6 +349,8 @@ fn leave_seat(shared: &Shared, seat: &Seat) {
     // SAFETY: the calling thread holds the seat until `park` below.
     unsafe { seat.empty_slot() };
     seat.set_sleeper_home();
+    // From its last sleep, if the home thread itself leaves.
+    seat.set_unwatched();
     // SAFETY: as above.
     unsafe { seat.guest_left() };
     shared.idle.park(seat.index);
@@ -362,6 +378,8 @@ pub(crate) fn hand_seat_away<R>(f: impl FnOnce() -> R) -> R {
     // The substitute counts as the seat's guest: in the place of this one, or anew.
     // SAFETY: this thread still holds the seat.
     unsafe { seat.guest_holds() };
+    // From its last sleep, if this is the home thread: it will not come back without being woken.
+    seat.set_unwatched();
     context::with(|cx| cx.seat.set(ptr::null()));
     let over = Over(Arc::default());
     let theirs = over.0.clone();

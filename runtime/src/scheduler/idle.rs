@@ -145,9 +145,14 @@ impl Idle {
     pub(crate) fn claim_counted(&self, seat: usize) -> bool {
         let is_claimed = self.claim(seat);
         if is_claimed {
-            self.n_searching.fetch_add(1, Ordering::Relaxed);
+            self.count_claimed();
         }
         is_claimed
+    }
+
+    /// Counts a seat that was claimed and is about to be handed to its sleeper.
+    pub(crate) fn count_claimed(&self) {
+        self.n_searching.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Steps 1 and 2 of the parker. The caller looks at every queue afterwards.

@@ -544,7 +544,7 @@ fn home_thread(shared: &Arc<Shared>, index: usize) {
     });
     shared.config.thread_stopped();
     // A guest may wait for this thread to go away; from here on it touches the seat no more.
-    seat.set_watched(false);
+    seat.set_unwatched();
     std::mem::forget(abort_on_unwind);
 }
 

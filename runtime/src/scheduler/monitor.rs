@@ -143,10 +143,6 @@ fn look(shared: &Shared, seen: &mut [u64]) {
             needs_help |= seat.timers.fire(now);
         }
     }
-    // Those of no seat are nobody's in particular: whoever sleeps for them may have become a stuck worker.
-    if !shared.clock.is_paused() {
-        shared.outside_timers.fire(now);
-    }
     let is_unattended = shared.is_unattended() && shared.poller.is_due(now);
     if needs_help || !shared.injector.is_empty() || is_unattended {
         shared.monitor.n_rescues.fetch_add(u32::from(needs_help), Ordering::Relaxed);

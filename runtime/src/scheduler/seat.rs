@@ -10,15 +10,17 @@
 //!    until it sets the bit again. Only the holder touches the fields under "the holder's".
 //! 2. Whoever clears the bit of a seat to wake its sleeper hands over once, through the parker behind `sleeper`.
 //!    A sleeper that finds its bit gone waits for that before it goes on, so the parker is there meanwhile.
-//! 3. `watched` is written by the home thread while it holds the seat: it will come back without being woken,
-//!    because of a deadline or the poller. A guest that claims a watched seat sends the home thread away first.
+//! 3. While the bit is set, `watch` says whether the home thread will look at it by itself: because it has not
+//!    decided to sleep yet, because of a deadline, or because of the poller. A guest that claims a watched seat
+//!    sends the home thread away and waits until it has gone. Otherwise the home thread could claim a bit that
+//!    is no more its own, but that of the guest, which sleeps on the seat by then.
 //! 4. `slot` holds a queue entry or null. The holder fills it only when it is empty or by a swap; anybody may
 //!    take by a swap.
 //!
 //! # Memory ordering
 //!
 //! `slot`: filling releases the task, taking acquires it. `sleeper`: written before the bit is set, read after
-//! it was claimed, ordered by the bit. `watched`: Release by the home thread that goes away, Acquire by the guest
+//! it was claimed, ordered by the bit. `watched` (of `watch`): Release by the home thread that goes away, Acquire by the guest
 //! that waits for it.
 
 use std::cell::{Cell, RefCell};
@@ -31,7 +33,7 @@ use super::parker::Parker;
 use super::run_queue::{RunQueue, Thief};
 use crate::platform::{Nanos, Random};
 use crate::reactor::Events;
-use crate::shim::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::shim::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::task::{Arena, Header, Task};
 use crate::time::Timers;
 
@@ -51,6 +53,14 @@ pub(super) fn next_id() -> u64 {
     NEXT_ID.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
 
+// What the home thread does about a bit that is set.
+/// It sleeps until the seat is handed to it.
+const UNWATCHED: u8 = 0;
+/// It will look at the bit by itself.
+const WATCHED: u8 = 1;
+/// A guest has claimed the seat, and waits for the home thread to go to sleep.
+const SENT_AWAY: u8 = 2;
+
 pub(crate) struct Seat {
     pub(super) index: usize,
     pub(super) arena: ptr::NonNull<Arena>,
@@ -64,9 +74,8 @@ struct SharedPart {
     slot: AtomicPtr<Header>,
     thief: Thief,
     sleeper: AtomicPtr<Parker>,
-    watched: AtomicBool,
-    leave: AtomicBool,
-    /// Guests that hold the seat or are about to try to.
+    watch: AtomicU8,
+    /// Guests that hold the seat or are trying to.
     n_guests: AtomicUsize,
     home: Parker,
     /// Polls begun: the monitor sees a stuck worker by it.
@@ -106,8 +115,7 @@ impl Seat {
                 slot: AtomicPtr::new(ptr::null_mut()),
                 thief,
                 sleeper: AtomicPtr::new(ptr::null_mut()),
-                watched: AtomicBool::new(false),
-                leave: AtomicBool::new(false),
+                watch: AtomicU8::new(UNWATCHED),
                 n_guests: AtomicUsize::new(0),
                 home: Parker::new(),
                 n_polls: AtomicU64::new(0),
@@ -185,10 +193,10 @@ impl Seat {
     }
 
     /// A guest tries to take the seat; raised before the claim, so that shutdown, which claims first and looks
-    /// second, cannot miss it. False if there is one already, asleep perhaps: then the bit is not for taking.
-    pub(super) fn guest_comes(&self) -> bool {
+    /// second, cannot miss it. It is no proof of anything else: others try too.
+    pub(super) fn guest_comes(&self) {
         // ORDERING(guests): AcqRel, before the claim of the bit; mirrors `has_guest`.
-        self.shared.n_guests.fetch_add(1, Ordering::AcqRel) == 0
+        self.shared.n_guests.fetch_add(1, Ordering::AcqRel);
     }
 
     pub(super) fn guest_goes(&self) {
@@ -203,21 +211,37 @@ impl Seat {
 
     pub(super) fn is_watched(&self) -> bool {
         // ORDERING(watched): Acquire, for the home thread's going away.
-        self.shared.watched.load(Ordering::Acquire)
+        self.shared.watch.load(Ordering::Acquire) != UNWATCHED
     }
 
-    pub(super) fn set_watched(&self, watched: bool) {
+    /// The home thread is about to set the bit, and will look at it again by itself.
+    pub(super) fn set_watched(&self) {
+        self.shared.watch.store(WATCHED, Ordering::Relaxed);
+    }
+
+    /// The home thread will not look at the bit before the seat is handed to it.
+    pub(super) fn set_unwatched(&self) {
         // ORDERING(watched): Release, the home thread touches the seat no more.
-        self.shared.watched.store(watched, Ordering::Release);
+        self.shared.watch.store(UNWATCHED, Ordering::Release);
     }
 
-    /// Asks the home thread of a watched seat to go away; the caller holds the seat.
-    pub(super) fn send_home_away(&self) {
-        self.shared.leave.store(true, Ordering::Relaxed);
+    /// The home thread goes to sleep until the seat is handed to it. False: a guest has claimed the seat and is
+    /// sending it away.
+    pub(super) fn stop_watching(&self) -> bool {
+        // ORDERING(watched): Release, the home thread touches the seat no more.
+        self.shared.watch.compare_exchange(WATCHED, UNWATCHED, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
+    /// Asks the home thread of a watched seat to go away; the caller holds the seat. False: it sleeps already.
+    /// If true the caller hands over, and waits until the seat is not watched any more.
+    pub(super) fn send_home_away(&self) -> bool {
+        // ORDERING(watched): Acquire on failure, for the home thread's going away.
+        self.shared.watch.compare_exchange(WATCHED, SENT_AWAY, Ordering::Relaxed, Ordering::Acquire).is_ok()
+    }
+
+    /// What the home thread asks once something was handed to it: false means the seat.
     pub(super) fn was_sent_away(&self) -> bool {
-        self.shared.leave.swap(false, Ordering::Relaxed)
+        self.shared.watch.load(Ordering::Relaxed) == SENT_AWAY
     }
 
     // ---- numbers ----
@@ -281,13 +305,14 @@ impl Seat {
         is_new
     }
 
-    /// `guest_comes` was told true and the claim succeeded.
+    /// A guest has claimed the seat after `guest_comes`. False if another guest sleeps on it: then the claim is
+    /// a wake-up for that one.
     ///
     /// # Safety
     ///
-    /// The calling thread holds the seat.
-    pub(super) unsafe fn guest_came(&self) {
-        self.holder.is_guests.set(true);
+    /// The calling thread has claimed the seat.
+    pub(super) unsafe fn guest_came(&self) -> bool {
+        !self.holder.is_guests.replace(true)
     }
 
     /// The guest is about to leave the seat, or its holder is on its own again.

@@ -63,6 +63,9 @@ impl std::fmt::Display for ShutdownReport {
 /// A little time for threads to go home, whatever the grace.
 const LEAST_WAIT: Duration = Duration::from_millis(100);
 
+/// The same for worker threads, who only have to come home: enough for a machine that is busy.
+const LEAST_WAIT_FOR_WORKERS: Duration = Duration::from_secs(1);
+
 /// Between two looks for tasks that are not cancelled or not counted yet. The end of each task wakes the one who
 /// waits, but it is counted before it is complete, and a spawn may cross the beginning of the shutdown; to
 /// order both would cost a fence in each spawn and each end (rejected).
@@ -95,7 +98,7 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
     shared.blocking.close();
     shared.compute.close();
     let latest = deadline.max(Instant::now() + LEAST_WAIT);
-    report.stuck_workers = send_home(shared, latest);
+    report.stuck_workers = send_home(shared, deadline.max(Instant::now() + LEAST_WAIT_FOR_WORKERS));
     let is_empty = report.stuck_workers == 0 && may_touch_local && drop_the_rest(shared, latest);
     report.stuck_blocking = shared.blocking.join(latest) + shared.compute.join(latest);
     if let Some(reactor) = shared.reactor.get() {
@@ -181,6 +184,7 @@ fn send_home(shared: &Arc<Shared>, latest: Instant) -> usize {
 
 /// Drops what is in the queues and whatever else is not complete. False if time was up first.
 fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
+    let began = Instant::now();
     context::with(|cx| {
         let _runtime = context::Restore::set(&cx.runtime, Arc::as_ptr(shared));
         let _seat = context::Restore::set(&cx.seat, std::ptr::null());
@@ -206,11 +210,14 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
             }
             let had_any = !queued.is_empty();
             queued.into_iter().for_each(abort);
-            if !had_any && !end_sleeping(shared) && left.is_empty() {
+            let is_through = !had_any && !end_sleeping(shared);
+            if is_through && left.is_empty() {
                 return true;
             }
-            if Instant::now() > latest + LEAST_WAIT {
-                // Somebody is inside `block_on` on another thread and in the middle of a task.
+            // If only seats are left, somebody is inside `block_on` on another thread, in the middle of a poll:
+            // nothing that the grace is meant for.
+            let patience = if is_through { began } else { latest } + LEAST_WAIT;
+            if Instant::now() > patience {
                 return false;
             }
             if !had_any {
@@ -223,8 +230,10 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
 /// Ends the tasks that no queue holds; true if there were any that are not complete.
 fn end_sleeping(shared: &Shared) -> bool {
     let mut found = false;
+    // The task that shuts its own runtime down goes on afterwards.
+    let own = context::with(|cx| cx.task.get());
     shared.walk(|task: TaskRef| {
-        if task.header().state.load().is_complete() {
+        if task.header().state.load().is_complete() || std::ptr::eq(task.header(), own) {
             return;
         }
         found = true;

@@ -241,7 +241,11 @@ impl<'a> Worker<'a> {
         };
         let turn = shared.reactor.get().and_then(|_| shared.poller.try_enter(self.seat.index));
         self.seat.set_sleeper(self.parker);
-        self.seat.set_watched(self.is_home && (timeout.is_some() || turn.is_some()));
+        if self.is_home {
+            self.seat.set_watched();
+        } else {
+            self.seat.set_unwatched();
+        }
         if self.is_searching.replace(false) {
             shared.idle.stop_searching();
         }
@@ -253,13 +257,19 @@ impl<'a> Worker<'a> {
             self.get_up();
             return;
         }
+        let sleeps_for_good = self.is_home && turn.is_none() && timeout.is_none();
+        if sleeps_for_good && !self.seat.stop_watching() {
+            // Sent away before it could sleep.
+            self.get_up();
+            return;
+        }
         if self.is_home {
             shared.offer_seat();
         }
         match turn {
             Some(turn) => self.sleep_in_poller(turn, timeout),
-            None if self.is_home && timeout.is_none() => {
-                // Not watched: a guest may come and go meanwhile, so the bit tells nothing.
+            None if sleeps_for_good => {
+                // A guest may come and go meanwhile, so the bit tells nothing.
                 self.parker.sleep_until_handed();
                 if self.shared.is_stopping() {
                     // Woken to go home: the seat may not be ours.
@@ -302,15 +312,10 @@ impl<'a> Worker<'a> {
         if self.shared.idle.claim(self.seat.index) {
             return true;
         }
-        if self.is_home && !self.seat.is_watched() {
-            // Claimed by a waker, or by a guest, who hands the seat back some day.
-            self.parker.sleep_until_handed();
-        } else {
-            self.parker.wait_handed();
-        }
+        self.parker.wait_handed();
         if self.is_home && self.seat.was_sent_away() {
             context::with(|cx| cx.seat.set(std::ptr::null()));
-            self.seat.set_watched(false);
+            self.seat.set_unwatched();
             return false;
         }
         self.is_searching.set(true);

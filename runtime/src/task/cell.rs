@@ -473,22 +473,78 @@ impl<O> Hook<O> for Plain {
     fn finished(self) {}
 }
 
+/// How a cell keeps a result: in itself, or on the heap if it is too big or too strictly aligned for a block.
+pub(crate) trait Keep {
+    type Kept<T>;
+
+    fn keep<T>(value: T) -> Self::Kept<T>;
+    fn give<T>(kept: Self::Kept<T>) -> T;
+    fn look<T>(kept: &Self::Kept<T>) -> &T;
+}
+
+/// Kept in the cell.
+pub(crate) struct Inline;
+
+impl Keep for Inline {
+    type Kept<T> = T;
+
+    #[inline(always)]
+    fn keep<T>(value: T) -> T {
+        value
+    }
+
+    #[inline(always)]
+    fn give<T>(kept: T) -> T {
+        kept
+    }
+
+    #[inline(always)]
+    fn look<T>(kept: &T) -> &T {
+        kept
+    }
+}
+
+/// Kept on the heap.
+pub(crate) struct Boxed;
+
+impl Keep for Boxed {
+    type Kept<T> = Box<T>;
+
+    fn keep<T>(value: T) -> Box<T> {
+        Box::new(value)
+    }
+
+    fn give<T>(kept: Box<T>) -> T {
+        *kept
+    }
+
+    fn look<T>(kept: &Box<T>) -> &T {
+        kept
+    }
+}
+
 /// The future or the result (Invariant 4).
-pub(crate) enum Stage<F, T> {
+pub(crate) enum Stage<F, R> {
     Body(F),
-    Result(Result<T, super::JoinError>),
+    Result(R),
     Taken,
 }
 
+/// What the handle of a task gives.
+pub(crate) type Outcome<F, H> = Result<<H as Hook<<F as Future>::Output>>::Value, super::JoinError>;
+
+/// The stage of a cell of these types.
+type StageOf<F, H, K> = Stage<F, <K as Keep>::Kept<Outcome<F, H>>>;
+
 /// The whole cell.
 #[repr(C)]
-pub(crate) struct TaskCell<F: Future, H: Hook<F::Output>> {
+pub(crate) struct TaskCell<F: Future, H: Hook<F::Output>, K: Keep> {
     pub(crate) header: Header,
     pub(crate) hook: std::cell::UnsafeCell<Option<H>>,
-    pub(crate) stage: std::cell::UnsafeCell<Stage<F, H::Value>>,
+    pub(crate) stage: std::cell::UnsafeCell<StageOf<F, H, K>>,
 }
 
-impl<F: Future, H: Hook<F::Output>> TaskCell<F, H> {
+impl<F: Future, H: Hook<F::Output>, K: Keep> TaskCell<F, H, K> {
     /// Writes what comes behind the header.
     ///
     /// # Safety

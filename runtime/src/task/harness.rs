@@ -20,7 +20,7 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-use super::cell::{Header, Hook, Mode, Phase, Stage, Task, TaskCell, TaskRef, VTable, free};
+use super::cell::{Header, Hook, Keep, Mode, Outcome, Phase, Stage, Task, TaskCell, TaskRef, VTable, free};
 use super::error::{JoinError, Panic};
 use super::state::{AfterPoll, Wake};
 use crate::cancel::Cancelled;
@@ -82,21 +82,21 @@ fn run_in(task: Task, mode: Option<Mode>) -> Ran {
 }
 
 /// The table for the cells of one type.
-pub(crate) struct Table<F, H>(std::marker::PhantomData<(F, H)>);
+pub(crate) struct Table<F, H, K>(std::marker::PhantomData<(F, H, K)>);
 
-impl<F: Future, H: Hook<F::Output>> Table<F, H> {
+impl<F: Future, H: Hook<F::Output>, K: Keep> Table<F, H, K> {
     pub(crate) const VTABLE: VTable = VTable {
-        poll: poll_cell::<F, H>,
-        take_result: take_result::<F, H>,
-        peek_result: peek_result::<F, H>,
-        drop_result: drop_result::<F, H>,
+        poll: poll_cell::<F, H, K>,
+        take_result: take_result::<F, H, K>,
+        peek_result: peek_result::<F, H, K>,
+        drop_result: drop_result::<F, H, K>,
     };
 }
 
 /// Polls a cell; see [`VTable::poll`].
-unsafe fn poll_cell<F: Future, H: Hook<F::Output>>(header: NonNull<Header>, mode: Mode) -> Poll<()> {
+unsafe fn poll_cell<F: Future, H: Hook<F::Output>, K: Keep>(header: NonNull<Header>, mode: Mode) -> Poll<()> {
     // SAFETY: Invariant 1: a cell of these types; the shared reference covers the header and the cells only.
-    let cell = unsafe { header.cast::<TaskCell<F, H>>().as_ref() };
+    let cell = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() };
     if cell.header.phase.get() == Phase::Body {
         // SAFETY: Invariant 1: we have `RUNNING`, and the stage holds the future (cell invariant 4).
         if unsafe { poll_body(cell, mode) }.is_pending() {
@@ -131,7 +131,7 @@ unsafe fn poll_cell<F: Future, H: Hook<F::Output>>(header: NonNull<Header>, mode
 ///
 /// The caller has `RUNNING`, and the stage holds the future.
 #[inline]
-unsafe fn poll_body<F: Future, H: Hook<F::Output>>(cell: &TaskCell<F, H>, mode: Mode) -> Poll<()> {
+unsafe fn poll_body<F: Future, H: Hook<F::Output>, K: Keep>(cell: &TaskCell<F, H, K>, mode: Mode) -> Poll<()> {
     if mode != Mode::Poll && (mode == Mode::Abort || !is_shielded(&cell.header)) {
         // SAFETY: by the caller's promise.
         unsafe { end_cancelled(cell) };
@@ -185,7 +185,7 @@ unsafe fn poll_body<F: Future, H: Hook<F::Output>>(cell: &TaskCell<F, H>, mode: 
 ///
 /// The caller has `RUNNING`, and the stage holds the future.
 #[cold]
-unsafe fn end_cancelled<F: Future, H: Hook<F::Output>>(cell: &TaskCell<F, H>) {
+unsafe fn end_cancelled<F: Future, H: Hook<F::Output>, K: Keep>(cell: &TaskCell<F, H, K>) {
     let error = JoinError::cancelled(why(&cell.header), cell.header.info());
     // SAFETY: by the caller's promise.
     unsafe { end_body(cell, error) };
@@ -197,7 +197,7 @@ unsafe fn end_cancelled<F: Future, H: Hook<F::Output>>(cell: &TaskCell<F, H>) {
 ///
 /// The caller has `RUNNING`, and the stage holds no result.
 #[cold]
-unsafe fn end_body<F: Future, H: Hook<F::Output>>(cell: &TaskCell<F, H>, error: JoinError) {
+unsafe fn end_body<F: Future, H: Hook<F::Output>, K: Keep>(cell: &TaskCell<F, H, K>, error: JoinError) {
     // SAFETY: by the caller's promise.
     let error = unsafe { drop_body(cell, error) };
     let stored = catch_unwind(AssertUnwindSafe(|| {
@@ -207,7 +207,7 @@ unsafe fn end_body<F: Future, H: Hook<F::Output>>(cell: &TaskCell<F, H>, error: 
     if let Err(payload) = stored {
         let error = JoinError::panic(Panic::new(payload), cell.header.info());
         // SAFETY: by the caller's promise nobody else touches the stage.
-        unsafe { *cell.stage.get() = Stage::Result(Err(error)) };
+        unsafe { *cell.stage.get() = Stage::Result(K::keep(Err(error))) };
     }
 }
 
@@ -216,8 +216,8 @@ unsafe fn end_body<F: Future, H: Hook<F::Output>>(cell: &TaskCell<F, H>, error: 
 /// # Safety
 ///
 /// The caller has `RUNNING`, and the stage holds no result.
-unsafe fn drop_body<F: Future, H: Hook<F::Output>>(
-    cell: &TaskCell<F, H>,
+unsafe fn drop_body<F: Future, H: Hook<F::Output>, K: Keep>(
+    cell: &TaskCell<F, H, K>,
     error: JoinError,
 ) -> JoinError {
     let stage = cell.stage.get();
@@ -244,8 +244,8 @@ unsafe fn drop_body<F: Future, H: Hook<F::Output>>(
 ///
 /// The caller has `RUNNING`, and the stage is empty.
 #[inline]
-unsafe fn store_result<F: Future, H: Hook<F::Output>>(
-    cell: &TaskCell<F, H>,
+unsafe fn store_result<F: Future, H: Hook<F::Output>, K: Keep>(
+    cell: &TaskCell<F, H, K>,
     outcome: Result<F::Output, JoinError>,
 ) {
     // SAFETY: by the caller's promise nobody else touches the hook.
@@ -253,35 +253,35 @@ unsafe fn store_result<F: Future, H: Hook<F::Output>>(
     let hook = hook.as_mut().expect("the hook stays until the task is complete");
     let result = hook.outcome(outcome);
     // SAFETY: by the caller's promise nobody else touches the stage.
-    unsafe { *cell.stage.get() = Stage::Result(result) };
+    unsafe { *cell.stage.get() = Stage::Result(K::keep(result)) };
 }
 
 /// See [`VTable::take_result`].
-unsafe fn take_result<F: Future, H: Hook<F::Output>>(header: NonNull<Header>, to: *mut ()) {
+unsafe fn take_result<F: Future, H: Hook<F::Output>, K: Keep>(header: NonNull<Header>, to: *mut ()) {
     // SAFETY: Invariant 1.
-    let stage = unsafe { header.cast::<TaskCell<F, H>>().as_ref() }.stage.get();
+    let stage = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() }.stage.get();
     // SAFETY: Invariant 1: the result is ours.
     let taken = unsafe { std::mem::replace(&mut *stage, Stage::Taken) };
     let Stage::Result(result) = taken else { unreachable!("the result is taken once") };
     // SAFETY: by the caller's promise it points to a place for just this type.
-    unsafe { to.cast::<Result<H::Value, JoinError>>().write(result) };
+    unsafe { to.cast::<Outcome<F, H>>().write(K::give(result)) };
 }
 
 /// See [`VTable::peek_result`].
-unsafe fn peek_result<F: Future, H: Hook<F::Output>>(header: NonNull<Header>) -> *const () {
+unsafe fn peek_result<F: Future, H: Hook<F::Output>, K: Keep>(header: NonNull<Header>) -> *const () {
     // SAFETY: Invariant 1.
-    let stage = unsafe { header.cast::<TaskCell<F, H>>().as_ref() }.stage.get();
+    let stage = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() }.stage.get();
     // SAFETY: Invariant 1: nobody takes the result meanwhile.
     match unsafe { &*stage } {
-        Stage::Result(result) => std::ptr::from_ref(result).cast(),
+        Stage::Result(result) => std::ptr::from_ref(K::look::<Outcome<F, H>>(result)).cast(),
         Stage::Body(_) | Stage::Taken => std::ptr::null(),
     }
 }
 
 /// See [`VTable::drop_result`].
-unsafe fn drop_result<F: Future, H: Hook<F::Output>>(header: NonNull<Header>) {
+unsafe fn drop_result<F: Future, H: Hook<F::Output>, K: Keep>(header: NonNull<Header>) {
     // SAFETY: Invariant 1.
-    let stage = unsafe { header.cast::<TaskCell<F, H>>().as_ref() }.stage.get();
+    let stage = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() }.stage.get();
     // SAFETY: Invariant 1: the result is ours.
     ignore_panic(|| unsafe { *stage = Stage::Taken });
 }

@@ -7,14 +7,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use super::cell::{Header, TaskRef};
@@ -329,7 +329,8 @@ impl<T> fmt::Debug for JoinHandle<T> {
 
 /// A task that ends with its handle: dropping it asks for cancellation.
 ///
-/// Awaiting it and being cancelled meanwhile cancels the task too.
+/// Awaiting it and being cancelled meanwhile cancels the task too; the scope that was cancelled, or timed out,
+/// then ends after the task, within the grace.
 #[derive(Debug)]
 pub struct OwnedTask<T> {
     handle: JoinHandle<T>,
@@ -372,9 +373,40 @@ impl<T> Future for OwnedTask<T> {
 impl<T> Drop for OwnedTask<T> {
     #[track_caller]
     fn drop(&mut self) {
-        if !self.handle.taken {
-            self.handle.cancel_with("its handle was dropped");
+        if self.handle.taken || self.is_finished() {
+            return;
         }
+        self.handle.cancel_with("its handle was dropped");
+        if self.handle.awaited_itself().is_none() {
+            // Rule W2: a scope that gives up with the task in its hands ends after the task.
+            crate::cancel::add_while_unwinding(|| self.handle.end());
+        }
+    }
+}
+
+/// Whether a task is through, and whom to tell.
+type End = Mutex<(bool, Option<Waker>)>;
+
+impl<T> JoinHandle<T> {
+    /// Resolves when the task is through, whatever its result, and does not need the handle.
+    fn end(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let end: Arc<End> = Arc::default();
+        let theirs = end.clone();
+        self.on_finish(move |_| {
+            let mut end = lock_std(&theirs);
+            end.0 = true;
+            let waker = end.1.take();
+            drop(end);
+            waker.into_iter().for_each(Waker::wake);
+        });
+        Box::pin(poll_fn(move |cx| {
+            let mut end = lock_std(&end);
+            let before = end.1.replace(cx.waker().clone());
+            let poll = if end.0 { Poll::Ready(()) } else { Poll::Pending };
+            drop(end);
+            drop(before);
+            poll
+        }))
     }
 }
 

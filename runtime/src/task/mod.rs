@@ -16,7 +16,7 @@ pub(crate) mod state;
 
 pub(crate) use arena::{ALIGN, Arena, Pinned, class_of};
 pub use builder::Builder;
-pub(crate) use cell::{Birth, Header, Task, TaskCell, TaskRef};
+pub(crate) use cell::{Birth, Boxed, Header, Inline, Keep, Task, TaskCell, TaskRef};
 #[doc(hidden)]
 pub use cell::{Hook, Plain};
 pub use error::{JoinError, Panic};

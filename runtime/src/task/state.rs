@@ -128,6 +128,12 @@ pub(crate) enum AfterPoll {
 pub(crate) struct State(AtomicU64);
 
 impl State {
+    /// The word of a cell that holds no task: all zeros, as a fresh block has it.
+    #[cfg(test)]
+    pub(crate) fn dead() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
     /// Brings a dead cell to life: scheduled, one reference for the runtime and one for the handle.
     #[inline]
     pub(crate) fn init(&self) {
@@ -299,5 +305,22 @@ impl State {
         // ORDERING(refs): Acquire, everybody else's uses of the cell came before.
         fence(Acquire);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_cell_is_not_revived_and_a_live_one_dies_with_its_last_reference() {
+        let state = State::dead();
+        assert!(!state.retain_if_live());
+        state.init();
+        assert!(state.retain_if_live());
+        assert!(!state.release());
+        assert!(!state.release());
+        assert!(state.release());
+        assert!(state.load().is_dead());
     }
 }

@@ -151,19 +151,23 @@ pub fn resume() {
 /// ```
 #[track_caller]
 pub fn advance(duration: Duration) {
-    with_clock_of_runtime(|runtime| {
-        assert!(
-            runtime.clock.is_paused(),
-            "rt::time::advance on a running clock: pause it first, or build the runtime with virtual_time"
-        );
-        runtime.advance_to(runtime.clock.now().saturating_add(nanos(duration)));
+    let is_paused = with_clock_of_runtime(|runtime| {
+        if runtime.clock.is_paused() {
+            runtime.advance_to(runtime.clock.now().saturating_add(nanos(duration)));
+        }
+        runtime.clock.is_paused()
     });
+    assert!(
+        is_paused,
+        "rt::time::advance on a running clock: pause it first, or build the runtime with virtual_time"
+    );
 }
 
 #[track_caller]
-fn with_clock_of_runtime(f: impl FnOnce(&crate::scheduler::Shared)) {
-    context::with_runtime(|runtime| match runtime {
-        Some(runtime) => f(runtime),
+fn with_clock_of_runtime<R>(f: impl FnOnce(&crate::scheduler::Shared) -> R) -> R {
+    // Not in the closure: there the panic would not be the caller's.
+    match context::with_runtime(|runtime| runtime.map(f)) {
+        Some(result) => result,
         None => panic!("the clock of a runtime can only be set inside one: {}", crate::NO_RUNTIME),
-    });
+    }
 }
