@@ -1,7 +1,8 @@
 //! Programs that a user would write compile unchanged: they hold the public surface to its contract. They are
 //! type-checked, not run; the examples are what runs.
 
-#![allow(dead_code, missing_docs)]
+// They stand as users wrote them, style included.
+#![allow(dead_code, missing_docs, clippy::manual_async_fn)]
 
 #[rustfmt::skip]
 #[path = "usage/collect_all.rs"]
