@@ -11,7 +11,11 @@ const MS: Duration = Duration::from_millis(1);
 
 /// Runs a test on a current-thread runtime with virtual time, and on 1, 2 and 8 workers with it.
 fn on_each<F: Future<Output = ()>>(test: impl Fn() -> F) {
-    rt::Builder::current_thread().virtual_time(true).build().unwrap().block_on(test());
+    rt::Builder::current_thread()
+        .virtual_time(true)
+        .build()
+        .unwrap()
+        .block_on(test());
     for n_workers in [1, 2, 8] {
         let builder = rt::Builder::new().workers(n_workers).virtual_time(true);
         builder.build().unwrap().block_on(test());
@@ -19,7 +23,11 @@ fn on_each<F: Future<Output = ()>>(test: impl Fn() -> F) {
 }
 
 fn messages(error: &rt::GroupError) -> Vec<String> {
-    error.leaves().iter().map(|leaf| leaf.kind.to_string()).collect()
+    error
+        .leaves()
+        .iter()
+        .map(|leaf| leaf.kind.to_string())
+        .collect()
 }
 
 async fn fails_after(delay: Duration, message: &'static str) -> io::Result<()> {
@@ -69,7 +77,11 @@ fn a_failing_child_cancels_its_siblings_and_the_body_and_awaits_their_cleanup() 
         .await
         .unwrap_err();
         assert_eq!(messages(&error), ["no luck"]);
-        assert_eq!(n_clean.load(Relaxed), 2, "the scope returned before the cleanup was through");
+        assert_eq!(
+            n_clean.load(Relaxed),
+            2,
+            "the scope returned before the cleanup was through"
+        );
         assert_eq!(start.elapsed(), 60 * MS);
     });
 }
@@ -275,7 +287,9 @@ fn panics_are_kept_and_the_body_s_own_goes_on_after_the_children() {
         })
         .await
         .unwrap_err();
-        let FailureKind::Panic(panic) = &error.first().unwrap().kind else { panic!("{error}") };
+        let FailureKind::Panic(panic) = &error.first().unwrap().kind else {
+            panic!("{error}")
+        };
         assert_eq!(panic.message(), "child");
 
         let n_ended = Arc::new(AtomicUsize::new(0));
@@ -314,7 +328,10 @@ fn the_first_success_cancels_the_others() {
             })
             .await
             .unwrap();
-        let outcomes: Vec<_> = handles.into_iter().map(|child| child.try_result().is_ok()).collect();
+        let outcomes: Vec<_> = handles
+            .into_iter()
+            .map(|child| child.try_result().is_ok())
+            .collect();
         assert_eq!(outcomes, [false, true, false]);
         assert_eq!(start.elapsed(), 10 * MS);
     });
@@ -368,7 +385,10 @@ fn a_deadline_ends_the_group() {
             })
             .await
             .unwrap_err();
-        assert!(matches!(error.first().unwrap().kind, FailureKind::Elapsed(_)), "{error}");
+        assert!(
+            matches!(error.first().unwrap().kind, FailureKind::Elapsed(_)),
+            "{error}"
+        );
         assert_eq!(start.elapsed(), 20 * MS);
     });
 }

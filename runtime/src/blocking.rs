@@ -127,7 +127,8 @@ impl Pool {
             state.n_threads -= 1;
             let n_left = state.n_threads;
             drop(state);
-            self.config.report(crate::unhandled::Unhandled::no_thread(error, n_left));
+            self.config
+                .report(crate::unhandled::Unhandled::no_thread(error, n_left));
         }
     }
 
@@ -246,7 +247,10 @@ impl Pool {
             if left.is_zero() {
                 break;
             }
-            state = match self.ended.wait_timeout(state, left.min(Duration::from_secs(3600))) {
+            state = match self
+                .ended
+                .wait_timeout(state, left.min(Duration::from_secs(3600)))
+            {
                 Ok((state, _)) => state,
                 Err(poisoned) => poisoned.into_inner().0,
             };

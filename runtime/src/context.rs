@@ -161,7 +161,10 @@ impl<'a, T: Copy> Restore<'a, T> {
     /// Sets `cell` until the guard is dropped.
     #[inline]
     pub(crate) fn set(cell: &'a Cell<T>, value: T) -> Self {
-        Self { cell, before: cell.replace(value) }
+        Self {
+            cell,
+            before: cell.replace(value),
+        }
     }
 }
 

@@ -24,9 +24,9 @@ mod unhandled;
 #[cfg(all(test, loom))]
 mod models;
 
+pub use cancel::{Cancelled, CleanupOutput, Finally, Shield, defer, finally, shield};
 #[doc(hidden)]
 pub use cancel::{ScopeEnd, ScopedBody, cleanup_now};
-pub use cancel::{Cancelled, CleanupOutput, Finally, Shield, defer, finally, shield};
 pub use coop::{YieldNow, yield_now};
 pub use runtime::{Builder, EnterGuard, Handle, Metrics, NoRuntime, Runtime, block_on};
 pub use scheduler::ShutdownReport;
@@ -35,8 +35,8 @@ pub use spawn::{Work, spawn_hooked, spawn_work};
 pub use spawn::{block_in_place, spawn, spawn_blocking, spawn_compute, spawn_local};
 pub use task::{CancelHandle, JoinError, JoinHandle, OwnedTask, Panic, TaskId, TaskInfo};
 pub use time::{
-    Elapsed, Instant, Interval, MissedTick, Sleep, Timeout, interval, interval_at, sleep, sleep_until,
-    timeout, timeout_at,
+    Elapsed, Instant, Interval, MissedTick, Sleep, Timeout, interval, interval_at, sleep,
+    sleep_until, timeout, timeout_at,
 };
 pub use unhandled::Unhandled;
 

@@ -38,7 +38,11 @@ impl Clock {
     #[inline]
     pub(crate) fn now(&self) -> Nanos {
         let offset = self.offset.load(Ordering::Relaxed);
-        if self.is_paused() { offset } else { offset.wrapping_add(nanos(self.base.elapsed())) }
+        if self.is_paused() {
+            offset
+        } else {
+            offset.wrapping_add(nanos(self.base.elapsed()))
+        }
     }
 
     #[inline]
@@ -59,7 +63,8 @@ impl Clock {
     /// Stops the clock where it is; from then on it jumps.
     pub(crate) fn pause(&self) {
         if !self.is_paused() {
-            self.offset.fetch_add(nanos(self.base.elapsed()), Ordering::Relaxed);
+            self.offset
+                .fetch_add(nanos(self.base.elapsed()), Ordering::Relaxed);
             self.is_paused.store(true, Ordering::Relaxed);
         }
         self.jumps.store(true, Ordering::Relaxed);
@@ -68,7 +73,8 @@ impl Clock {
     /// Lets the clock go on from where it stands.
     pub(crate) fn resume(&self) {
         if self.is_paused() {
-            self.offset.fetch_sub(nanos(self.base.elapsed()), Ordering::Relaxed);
+            self.offset
+                .fetch_sub(nanos(self.base.elapsed()), Ordering::Relaxed);
             self.is_paused.store(false, Ordering::Relaxed);
         }
         self.jumps.store(false, Ordering::Relaxed);
@@ -104,7 +110,9 @@ pub(crate) struct Random {
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { state: Cell::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1) }
+        Self {
+            state: Cell::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+        }
     }
 
     /// A number below `limit`.

@@ -219,7 +219,10 @@ impl Builder {
     /// If the system gives no thread at all.
     pub fn build(self) -> io::Result<Runtime> {
         let shared = Shared::new(self.config);
-        Ok(Runtime { handle: Handle { shared }, is_shut_down: false })
+        Ok(Runtime {
+            handle: Handle { shared },
+            is_shut_down: false,
+        })
     }
 }
 
@@ -332,7 +335,9 @@ fn end(shared: &Arc<Shared>) {
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("handle", &self.handle).finish_non_exhaustive()
+        f.debug_struct("Runtime")
+            .field("handle", &self.handle)
+            .finish_non_exhaustive()
     }
 }
 
@@ -363,7 +368,9 @@ impl Handle {
     ///
     /// [`NoRuntime`] outside a runtime.
     pub fn try_current() -> Result<Self, NoRuntime> {
-        context::runtime().map(|shared| Self { shared }).ok_or(NoRuntime(()))
+        context::runtime()
+            .map(|shared| Self { shared })
+            .ok_or(NoRuntime(()))
     }
 
     /// Spawns a task; see [`spawn`](crate::spawn()). From any thread.

@@ -11,7 +11,8 @@ use crate::blocking::Job;
 use crate::context;
 use crate::scheduler::{self, Shared};
 use crate::task::{
-    Birth, Boxed, Header, Hook, Inline, JoinHandle, Keep, Plain, Table, Task, TaskCell, class_of, harness,
+    Birth, Boxed, Header, Hook, Inline, JoinHandle, Keep, Plain, Table, Task, TaskCell, class_of,
+    harness,
 };
 
 /// What a spawn is told beside its future.
@@ -26,7 +27,12 @@ pub(crate) struct Spec<'a> {
 
 impl Spec<'_> {
     pub(crate) fn at(location: &'static Location<'static>) -> Self {
-        Self { location, name: None, is_local: false, cancelled: None }
+        Self {
+            location,
+            name: None,
+            is_local: false,
+            cancelled: None,
+        }
     }
 }
 
@@ -60,12 +66,15 @@ fn make<F: Future, H: Hook<F::Output>, K: Keep>(
     }
     header.state.init();
     // SAFETY: `init` made the task scheduled, and gave one reference and the interest to the handle.
-    (unsafe { Task::new(block) }, unsafe { JoinHandle::from_raw(block) })
+    (unsafe { Task::new(block) }, unsafe {
+        JoinHandle::from_raw(block)
+    })
 }
 
 /// Whether a cell with these fits a block.
 const fn fits<F: Future, H: Hook<F::Output>, K: Keep>() -> bool {
-    class_of(size_of::<TaskCell<F, H, K>>()).is_some() && align_of::<TaskCell<F, H, K>>() <= crate::task::ALIGN
+    class_of(size_of::<TaskCell<F, H, K>>()).is_some()
+        && align_of::<TaskCell<F, H, K>>() <= crate::task::ALIGN
 }
 
 /// Spawns a future with a hook; futures and results that do not fit a block go to the heap.
@@ -89,19 +98,28 @@ pub(crate) fn spawn_cell<F: Future, H: Hook<F::Output>>(
         });
     }
     if shared.is_closing() {
-        harness::cancel(task.header(), || crate::Cancelled::by_shutdown(spec.location));
+        harness::cancel(task.header(), || {
+            crate::Cancelled::by_shutdown(spec.location)
+        });
     }
     submit(task);
     handle
 }
 
 /// Spawns on a runtime, with a hook.
-pub(crate) fn spawn_with<F, H>(shared: &Shared, future: F, hook: H, spec: Spec<'_>) -> JoinHandle<H::Value>
+pub(crate) fn spawn_with<F, H>(
+    shared: &Shared,
+    future: F,
+    hook: H,
+    spec: Spec<'_>,
+) -> JoinHandle<H::Value>
 where
     F: Future + Send + 'static,
     H: Hook<F::Output> + Send + 'static,
 {
-    spawn_cell(shared, future, hook, spec, |task| scheduler::submit(shared, task))
+    spawn_cell(shared, future, hook, spec, |task| {
+        scheduler::submit(shared, task)
+    })
 }
 
 /// Spawns on a runtime.
@@ -161,7 +179,9 @@ where
     F::Output: Send + 'static,
 {
     let location = Location::caller();
-    on_current("rt::spawn", |shared| spawn_with(shared, future, Plain, Spec::at(location)))
+    on_current("rt::spawn", |shared| {
+        spawn_with(shared, future, Plain, Spec::at(location))
+    })
 }
 
 /// Spawns a task that follows `hook`, cancelled from the beginning if a reason is given: plumbing for the
@@ -183,8 +203,15 @@ where
     F: Future + Send + 'static,
     H: Hook<F::Output> + Send + 'static,
 {
-    let spec = Spec { location, name, is_local: false, cancelled };
-    on_current("spawning a child", |shared| spawn_with(shared, future, hook, spec))
+    let spec = Spec {
+        location,
+        name,
+        is_local: false,
+        cancelled,
+    };
+    on_current("spawning a child", |shared| {
+        spawn_with(shared, future, hook, spec)
+    })
 }
 
 /// Spawns a task that stays on this thread, so that it need not be `Send`.
@@ -239,8 +266,15 @@ where
             return Err("the local tasks of this runtime live on another thread");
         }
         shared.count_local();
-        let spec = Spec { location, name, is_local: true, cancelled: None };
-        Ok(spawn_cell(shared, future, Plain, spec, |task| scheduler::submit(shared, task)))
+        let spec = Spec {
+            location,
+            name,
+            is_local: true,
+            cancelled: None,
+        };
+        Ok(spawn_cell(shared, future, Plain, spec, |task| {
+            scheduler::submit(shared, task)
+        }))
     });
     match spawned {
         Ok(handle) => handle,
@@ -292,7 +326,18 @@ where
     H: Hook<T> + Send + 'static,
 {
     on_current("spawning blocking work", |shared| {
-        spawn_work_on(shared, function, hook, work, Spec { location, name, is_local: false, cancelled })
+        spawn_work_on(
+            shared,
+            function,
+            hook,
+            work,
+            Spec {
+                location,
+                name,
+                is_local: false,
+                cancelled,
+            },
+        )
     })
 }
 
@@ -311,8 +356,12 @@ where
         Work::Blocking => &shared.blocking,
         Work::Compute => &shared.compute,
     };
-    let future = Blocking { function: Some(function) };
-    spawn_cell(shared, future, hook, spec, |task| pool.execute(Job::Task(task)))
+    let future = Blocking {
+        function: Some(function),
+    };
+    spawn_cell(shared, future, hook, spec, |task| {
+        pool.execute(Job::Task(task))
+    })
 }
 
 /// Runs a blocking function on a thread of its own (asyncio's `to_thread`).
@@ -345,7 +394,14 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    spawn_work(function, Plain, Work::Blocking, None, Location::caller(), None)
+    spawn_work(
+        function,
+        Plain,
+        Work::Blocking,
+        None,
+        Location::caller(),
+        None,
+    )
 }
 
 /// Runs a function that computes on a pool with one thread per core, so that it cannot starve I/O.
@@ -367,7 +423,14 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    spawn_work(function, Plain, Work::Compute, None, Location::caller(), None)
+    spawn_work(
+        function,
+        Plain,
+        Work::Compute,
+        None,
+        Location::caller(),
+        None,
+    )
 }
 
 /// Runs a blocking function here, while another thread works in this thread's place.

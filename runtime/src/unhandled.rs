@@ -19,10 +19,16 @@ pub struct Unhandled {
 enum Kind {
     CleanupError(Box<dyn Error + Send + Sync>),
     CleanupPanic(Panic),
-    CleanupAbandoned { n_left: usize, of: &'static Location<'static> },
+    CleanupAbandoned {
+        n_left: usize,
+        of: &'static Location<'static>,
+    },
     CallbackPanic(Panic, Box<TaskInfo>),
     StrayPanic(Panic),
-    NoThread { error: std::io::Error, n_running: usize },
+    NoThread {
+        error: std::io::Error,
+        n_running: usize,
+    },
     Poller(std::io::Error),
 }
 
@@ -95,7 +101,12 @@ impl fmt::Display for Unhandled {
                  the runtime; give it more with Builder::grace, or a timeout of their own"
             ),
             Kind::CallbackPanic(panic, task) => {
-                write!(f, "a callback of task {} spawned at {} {panic}", task.label(), task.spawned_at)
+                write!(
+                    f,
+                    "a callback of task {} spawned at {} {panic}",
+                    task.label(),
+                    task.spawned_at
+                )
             }
             Kind::StrayPanic(panic) => write!(f, "a waker, destructor or callback {panic}"),
             Kind::NoThread { error, n_running } => write!(

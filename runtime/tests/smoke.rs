@@ -111,7 +111,11 @@ fn blocking_work_runs_side_by_side() {
                 handle.await.unwrap();
             }
         });
-        assert!(start.elapsed() < Duration::from_millis(400), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_millis(400),
+            "{:?}",
+            start.elapsed()
+        );
     });
 }
 
@@ -123,7 +127,9 @@ fn spawning_from_plain_threads_and_joining_there() {
             .map(|_| {
                 let handle = runtime.handle().clone();
                 std::thread::spawn(move || {
-                    (0..200u64).map(|i| handle.spawn(async move { i }).join_blocking().unwrap()).sum::<u64>()
+                    (0..200u64)
+                        .map(|i| handle.spawn(async move { i }).join_blocking().unwrap())
+                        .sum::<u64>()
                 })
             })
             .collect();

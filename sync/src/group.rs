@@ -166,7 +166,9 @@ pub struct TaskGroup<E = BoxError> {
 
 impl<E> Clone for TaskGroup<E> {
     fn clone(&self) -> Self {
-        Self { core: self.core.clone() }
+        Self {
+            core: self.core.clone(),
+        }
     }
 }
 
@@ -194,7 +196,10 @@ impl<E> Core<E> {
             policy,
             limit: limit.map(|limit| Arc::new(Semaphore::new(limit))),
             is_failing: AtomicBool::new(false),
-            outcome: Mutex::new(Outcome { failures: Vec::new(), has_succeeded: false }),
+            outcome: Mutex::new(Outcome {
+                failures: Vec::new(),
+                has_succeeded: false,
+            }),
         }
     }
 
@@ -235,7 +240,8 @@ impl<E> Core<E> {
     fn child_succeeded(&self) {
         if self.policy == Policy::FirstSuccess {
             lock_std(&self.outcome).has_succeeded = true;
-            self.members.cancel("another task of its group succeeded first");
+            self.members
+                .cancel("another task of its group succeeded first");
         }
     }
 
@@ -243,7 +249,11 @@ impl<E> Core<E> {
     pub(crate) fn take_failures(&self) -> Vec<TaskFailure<E>> {
         let mut outcome = lock_std(&self.outcome);
         let failures = std::mem::take(&mut outcome.failures);
-        if outcome.has_succeeded { Vec::new() } else { failures }
+        if outcome.has_succeeded {
+            Vec::new()
+        } else {
+            failures
+        }
     }
 }
 
@@ -406,7 +416,11 @@ impl<E: Send + 'static> TaskGroup<E> {
     where
         F: Future + Send + 'static,
     {
-        self.add(async move { Infallible(future.await) }, None, Location::caller())
+        self.add(
+            async move { Infallible(future.await) },
+            None,
+            Location::caller(),
+        )
     }
 
     /// Runs a blocking function as a child, on a thread of its own. Once it runs nothing can stop it, and the
@@ -462,7 +476,9 @@ impl<E: Send + 'static> TaskGroup<E> {
     ) -> GroupHandle<T> {
         let core = self.core.clone();
         let spawn = |key, cancelled| spawn(Child { core, key }, cancelled);
-        GroupHandle { handle: self.core.members.enter(spawn) }
+        GroupHandle {
+            handle: self.core.members.enter(spawn),
+        }
     }
 }
 
@@ -564,6 +580,9 @@ pub(crate) fn is_echo<E: 'static>(failures: &[TaskFailure<E>], error: &E) -> boo
         .downcast_ref::<JoinError>()
         .or_else(|| any.downcast_ref::<BoxError>()?.downcast_ref::<JoinError>());
     join_error.is_some_and(|error| {
-        error.is_failed() && failures.iter().any(|failure| failure.id == Some(error.task().id))
+        error.is_failed()
+            && failures
+                .iter()
+                .any(|failure| failure.id == Some(error.task().id))
     })
 }

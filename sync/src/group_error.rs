@@ -138,11 +138,18 @@ impl<E> GroupError<E> {
 
     /// Divides the failures: those for which `pred` holds, and the others. A side without any is `None`.
     #[must_use]
-    pub fn split(self, mut pred: impl FnMut(&TaskFailure<E>) -> bool) -> (Option<Self>, Option<Self>) {
+    pub fn split(
+        self,
+        mut pred: impl FnMut(&TaskFailure<E>) -> bool,
+    ) -> (Option<Self>, Option<Self>) {
         let (matching, rest): (Vec<_>, Vec<_>) =
             self.failures.into_iter().partition(|failure| pred(failure));
         let part = |failures: Vec<_>| {
-            (!failures.is_empty()).then(|| Self { name: self.name.clone(), failures, at: self.at })
+            (!failures.is_empty()).then(|| Self {
+                name: self.name.clone(),
+                failures,
+                at: self.at,
+            })
         };
         (part(matching), part(rest))
     }
@@ -172,9 +179,13 @@ impl<E: 'static> GroupError<E> {
 impl<E: 'static> TaskFailure<E> {
     /// The error of a group inside the group, if that is what failed.
     fn inner(&self) -> Option<&GroupError<E>> {
-        let FailureKind::Error(error) = &self.kind else { return None };
+        let FailureKind::Error(error) = &self.kind else {
+            return None;
+        };
         let any: &dyn Any = error;
-        let inner: &dyn Any = any.downcast_ref::<BoxError>()?.downcast_ref::<GroupError>()?;
+        let inner: &dyn Any = any
+            .downcast_ref::<BoxError>()?
+            .downcast_ref::<GroupError>()?;
         inner.downcast_ref()
     }
 }

@@ -50,7 +50,9 @@ impl Members {
         spawn: impl FnOnce(usize, Option<&'static str>) -> JoinHandle<T>,
     ) -> JoinHandle<T> {
         let mut state = lock_std(&self.state);
-        let cancelled = state.is_closing.then_some("its group was closing when it was spawned");
+        let cancelled = state
+            .is_closing
+            .then_some("its group was closing when it was spawned");
         let entry = state.children.vacant_entry();
         let handle = spawn(entry.key(), cancelled);
         entry.insert(handle.cancel_handle());
@@ -61,7 +63,11 @@ impl Members {
     pub(crate) fn leave(&self, key: usize) {
         let mut state = lock_std(&self.state);
         let child = state.children.remove(key);
-        let waker = if state.children.is_empty() { state.waker.take() } else { None };
+        let waker = if state.children.is_empty() {
+            state.waker.take()
+        } else {
+            None
+        };
         drop(state);
         drop(child);
         if let Some(waker) = waker {
@@ -80,8 +86,15 @@ impl Members {
     /// Has the scope polled again by `waker` when something changes.
     pub(crate) fn watch(&self, waker: &Waker) {
         let mut state = lock_std(&self.state);
-        let is_same = state.waker.as_ref().is_some_and(|before| before.will_wake(waker));
-        let before = if is_same { None } else { state.waker.replace(waker.clone()) };
+        let is_same = state
+            .waker
+            .as_ref()
+            .is_some_and(|before| before.will_wake(waker));
+        let before = if is_same {
+            None
+        } else {
+            state.waker.replace(waker.clone())
+        };
         drop(state);
         drop(before);
     }
@@ -105,8 +118,11 @@ impl Members {
     pub(crate) fn cancel(&self, reason: &'static str) {
         let mut state = lock_std(&self.state);
         state.is_closing = true;
-        let children: Vec<CancelHandle> =
-            state.children.iter().map(|(_, child)| child.clone()).collect();
+        let children: Vec<CancelHandle> = state
+            .children
+            .iter()
+            .map(|(_, child)| child.clone())
+            .collect();
         drop(state);
         for child in children {
             child.cancel_with(reason);

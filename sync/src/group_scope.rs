@@ -11,8 +11,8 @@ use std::task::{Context, Poll, ready};
 use rt_tasks_runtime::{Elapsed, Instant, ScopeEnd, ScopedBody, Sleep, cleanup_now, sleep_until};
 
 use crate::group::{Core, Policy, TaskGroup, is_echo};
-use crate::group_members::Empty;
 use crate::group_error::{FailureKind, GroupError, TaskFailure};
+use crate::group_members::Empty;
 
 /// Says how a group is to be; made by [`TaskGroup::builder`].
 ///
@@ -49,7 +49,13 @@ pub struct GroupBuilder<E> {
 
 impl<E> GroupBuilder<E> {
     pub(crate) fn new() -> Self {
-        Self { name: None, limit: None, deadline: None, policy: Policy::default(), _error: PhantomData }
+        Self {
+            name: None,
+            limit: None,
+            deadline: None,
+            policy: Policy::default(),
+            _error: PhantomData,
+        }
     }
 
     /// Names the group, for its error and for dumps.
@@ -233,7 +239,9 @@ where
             let sleep = self.sleep.get_or_insert_with(|| sleep_until(deadline));
             if Pin::new(sleep).poll(cx).is_ready() {
                 *self.deadline = None;
-                let failure = self.failure(FailureKind::Elapsed(Elapsed::at_deadline(deadline, self.at)));
+                let failure = self.failure(FailureKind::Elapsed(Elapsed::at_deadline(
+                    deadline, self.at,
+                )));
                 self.core.fail(failure, "the time of its group was up");
             }
         }
@@ -244,13 +252,21 @@ where
 
     /// A failure of the scope itself.
     fn failure(&self, kind: FailureKind<ErrorOf<B>>) -> TaskFailure<ErrorOf<B>> {
-        TaskFailure { kind, name: self.core.name.clone(), id: None, spawned_at: self.at }
+        TaskFailure {
+            kind,
+            name: self.core.name.clone(),
+            id: None,
+            spawned_at: self.at,
+        }
     }
 
     /// Puts the outcome together, once everybody is through.
     fn finish(&mut self) -> Result<ValueOf<B>, GroupError<ErrorOf<B>>> {
         *self.is_over = true;
-        let body_end = self.body_end.take().expect("rt::TaskGroup's scope was polled after it was over");
+        let body_end = self
+            .body_end
+            .take()
+            .expect("rt::TaskGroup's scope was polled after it was over");
         let mut failures = self.core.take_failures();
         match body_end {
             Err(payload) => resume_unwind(payload),

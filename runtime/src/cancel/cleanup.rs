@@ -133,7 +133,9 @@ where
     F::Output: CleanupOutput,
 {
     if with_scope(|scope| scope.map(|scope| scope.defer(boxed(cleanup)))).is_none() {
-        panic!("rt::defer outside any scope: call it inside a task, a timeout or the future of block_on");
+        panic!(
+            "rt::defer outside any scope: call it inside a task, a timeout or the future of block_on"
+        );
     }
 }
 
@@ -172,7 +174,12 @@ where
     C: Future + Send + 'static,
     C::Output: CleanupOutput,
 {
-    Finally { body: Some(body), end: None, cleanup: Some(cleanup), running: None }
+    Finally {
+        body: Some(body),
+        end: None,
+        cleanup: Some(cleanup),
+        running: None,
+    }
 }
 
 pin_project_lite::pin_project! {
@@ -251,7 +258,11 @@ where
             }
             *this.running = None;
         }
-        match this.end.take().expect("rt::finally was polled after it was through") {
+        match this
+            .end
+            .take()
+            .expect("rt::finally was polled after it was through")
+        {
             Ok(output) => Poll::Ready(output),
             Err(panic) => panic.resume(),
         }
@@ -265,6 +276,8 @@ where
     C::Output: CleanupOutput,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Finally").field("body_is_through", &self.body.is_none()).finish_non_exhaustive()
+        f.debug_struct("Finally")
+            .field("body_is_through", &self.body.is_none())
+            .finish_non_exhaustive()
     }
 }

@@ -15,13 +15,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
 
-pub use cleanup::{CleanupOutput, Finally, defer, finally};
 pub(crate) use cleanup::add_while_unwinding;
+#[doc(hidden)]
+pub use cleanup::cleanup_now;
+pub use cleanup::{CleanupOutput, Finally, defer, finally};
 pub(crate) use scope::Scope;
 #[doc(hidden)]
 pub use scope::{ScopeEnd, ScopedBody};
-#[doc(hidden)]
-pub use cleanup::cleanup_now;
 pub use shield::{Shield, shield};
 
 /// The body of a scope was cancelled: why, and by which line.
@@ -46,7 +46,11 @@ impl Cancelled {
 
     /// The runtime went away under a task that nobody cancelled.
     pub(crate) fn by_shutdown(at: &'static Location<'static>) -> Self {
-        Self { reason: Some(Cow::Borrowed("the runtime was shut down")), at, by: None }
+        Self {
+            reason: Some(Cow::Borrowed("the runtime was shut down")),
+            at,
+            by: None,
+        }
     }
 
     /// The reason that was given with the request.

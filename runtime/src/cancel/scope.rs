@@ -44,7 +44,9 @@ unsafe impl Sync for Scope {}
 
 impl Scope {
     pub(crate) fn is_shielded(&self) -> bool {
-        self.shields.get().is_some_and(|count| count.load(Ordering::Relaxed) > 0)
+        self.shields
+            .get()
+            .is_some_and(|count| count.load(Ordering::Relaxed) > 0)
     }
 
     /// The count that a shield raises while it is up.
@@ -120,7 +122,11 @@ impl Scope {
 
     /// Polls everything to its end, once the body is through: first what is under way, then what was
     /// deferred. Past the runtime's grace the rest is dropped and reported with the place `of` the scope.
-    pub(crate) fn poll_end(&self, cx: &mut Context<'_>, of: &'static Location<'static>) -> Poll<()> {
+    pub(crate) fn poll_end(
+        &self,
+        cx: &mut Context<'_>,
+        of: &'static Location<'static>,
+    ) -> Poll<()> {
         loop {
             self.poll_beside(cx);
             if !self.active.borrow().is_empty() {
@@ -244,7 +250,12 @@ pin_project_lite::pin_project! {
 
 impl<F: Future> ScopedBody<F> {
     pub fn new(body: F, place: &'static Location<'static>) -> Self {
-        Self { body: Some(body), end: None, scope: Scope::default(), place }
+        Self {
+            body: Some(body),
+            end: None,
+            scope: Scope::default(),
+            place,
+        }
     }
 
     /// Whether the body is through or dropped, and only cleanup is left.
@@ -261,7 +272,9 @@ impl<F: Future> ScopedBody<F> {
     pub fn drop_body(self: Pin<&mut Self>) {
         let mut this = self.project();
         if this.end.is_none() {
-            let dropped = catch_unwind(AssertUnwindSafe(|| this.scope.unwind(|| this.body.set(None))));
+            let dropped = catch_unwind(AssertUnwindSafe(|| {
+                this.scope.unwind(|| this.body.set(None))
+            }));
             *this.end = Some(match dropped {
                 Ok(()) => Ok(ScopeEnd::Dropped),
                 Err(payload) => Err(Panic::new(payload)),
@@ -272,14 +285,18 @@ impl<F: Future> ScopedBody<F> {
     /// Polls the body.
     fn poll_body(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let mut this = self.project();
-        let Some(body) = this.body.as_mut().as_pin_mut() else { return };
+        let Some(body) = this.body.as_mut().as_pin_mut() else {
+            return;
+        };
         let polled = catch_unwind(AssertUnwindSafe(|| this.scope.enter(|| body.poll(cx))));
         let end = match polled {
             Ok(Poll::Pending) => return,
             Ok(Poll::Ready(value)) => Ok(ScopeEnd::Value(value)),
             Err(payload) => Err(Panic::new(payload)),
         };
-        let dropped = catch_unwind(AssertUnwindSafe(|| this.scope.unwind(|| this.body.set(None))));
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            this.scope.unwind(|| this.body.set(None))
+        }));
         *this.end = Some(match dropped {
             Ok(()) => end,
             Err(payload) => Err(Panic::new(payload)),
@@ -287,10 +304,7 @@ impl<F: Future> ScopedBody<F> {
     }
 
     /// Polls body and cleanup. A panic of the body is raised again once the cleanup is through.
-    pub fn poll_scope(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<ScopeEnd<F::Output>> {
+    pub fn poll_scope(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ScopeEnd<F::Output>> {
         if !self.has_ended() {
             self.as_mut().poll_body(cx);
         }
@@ -311,6 +325,8 @@ impl<F: Future> ScopedBody<F> {
 
 impl<F: Future> std::fmt::Debug for ScopedBody<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ScopedBody").field("ended", &self.has_ended()).finish_non_exhaustive()
+        f.debug_struct("ScopedBody")
+            .field("ended", &self.has_ended())
+            .finish_non_exhaustive()
     }
 }

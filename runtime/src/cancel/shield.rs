@@ -81,6 +81,8 @@ impl<F: Future> Future for Shield<F> {
 
 impl<F> fmt::Debug for Shield<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shield").field("is_up", &self.raised.is_some()).finish_non_exhaustive()
+        f.debug_struct("Shield")
+            .field("is_up", &self.raised.is_some())
+            .finish_non_exhaustive()
     }
 }

@@ -45,7 +45,9 @@ pub(crate) fn schedule(task: Task) {
     with_seat_of(shared, |seat, in_task| {
         // SAFETY: the arena of a task that is not complete keeps its runtime alive.
         let shared = unsafe { &*shared };
-        let Some(seat) = seat else { return shared.inject(task) };
+        let Some(seat) = seat else {
+            return shared.inject(task);
+        };
         let n_queued = if in_task {
             // SAFETY: this thread holds the seat.
             unsafe { seat.push_next(task) }
@@ -81,7 +83,10 @@ pub(crate) fn alloc(shared: &Shared, class: u8) -> (NonNull<Header>, TaskId) {
                 // SAFETY: the lock stands for the ownership of the local part.
                 unsafe { arena.alloc(class) }
             });
-            (block.unwrap_or_else(|| alloc_alone(shared, class)), seat::next_id())
+            (
+                block.unwrap_or_else(|| alloc_alone(shared, class)),
+                seat::next_id(),
+            )
         }
     });
     (block, TaskId::new(id))
@@ -106,7 +111,9 @@ fn alloc_alone(shared: &Shared, class: u8) -> NonNull<Header> {
 #[inline]
 pub(crate) fn submit(shared: &Shared, task: Task) {
     with_seat_of(shared, |seat, _| {
-        let Some(seat) = seat else { return shared.inject(task) };
+        let Some(seat) = seat else {
+            return shared.inject(task);
+        };
         if shared.is_stopping() {
             return end_late(shared, task);
         }
@@ -168,13 +175,20 @@ pub(crate) fn current_timers() -> Arc<Timers> {
         // SAFETY: context invariant 1.
         match unsafe { cx.runtime.get().as_ref() } {
             Some(shared) => shared.outside_timers.clone(),
-            None => panic!("a timer was polled outside a runtime: {}", crate::NO_RUNTIME),
+            None => panic!(
+                "a timer was polled outside a runtime: {}",
+                crate::NO_RUNTIME
+            ),
         }
     })
 }
 
 /// Arms a timer of this thread, and sees to it that somebody wakes for it.
-pub(crate) fn arm(timers: &Timers, deadline: Nanos, waker: std::task::Waker) -> crate::time::TimerKey {
+pub(crate) fn arm(
+    timers: &Timers,
+    deadline: Nanos,
+    waker: std::task::Waker,
+) -> crate::time::TimerKey {
     let (key, is_earliest) = timers.set(deadline, waker);
     if is_earliest {
         context::with_runtime(|shared| {

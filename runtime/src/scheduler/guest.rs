@@ -19,10 +19,10 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use super::Shared;
 use super::parker::Parker;
 use super::seat::Seat;
 use super::worker::{Turn, Worker};
-use super::Shared;
 use crate::blocking::Job;
 use crate::cancel::{ScopeEnd, ScopedBody};
 use crate::context::{self, BUDGET};
@@ -41,7 +41,11 @@ impl MainWaker {
     fn new(shared: &Arc<Shared>) -> Arc<Self> {
         let parker = Parker::new();
         parker.bind();
-        Arc::new(Self { is_woken: AtomicBool::new(true), parker, shared: Arc::downgrade(shared) })
+        Arc::new(Self {
+            is_woken: AtomicBool::new(true),
+            parker,
+            shared: Arc::downgrade(shared),
+        })
     }
 
     pub(super) fn is_woken(&self) -> bool {
@@ -56,7 +60,9 @@ impl MainWaker {
     /// Has the guest look around.
     pub(super) fn nudge(&self) {
         match self.shared.upgrade() {
-            Some(shared) => self.parker.unpark(shared.reactor.get().map(|reactor| &**reactor)),
+            Some(shared) => self
+                .parker
+                .unpark(shared.reactor.get().map(|reactor| &**reactor)),
             None => self.parker.unpark(None::<&crate::reactor::Reactor>),
         }
     }
@@ -134,7 +140,15 @@ impl<'a> Guest<'a> {
         });
         let main = MainWaker::new(shared);
         lock_std(&shared.guests).push(main.clone());
-        let mut guest = Self { shared, main, own_seat: None, entry, counted_on: None, n_ahead: 0, before };
+        let mut guest = Self {
+            shared,
+            main,
+            own_seat: None,
+            entry,
+            counted_on: None,
+            n_ahead: 0,
+            before,
+        };
         // SAFETY: the context says that this thread holds the seat.
         guest.counted_on = guest.seat().filter(|seat| unsafe { seat.guest_holds() });
         guest
@@ -167,7 +181,9 @@ impl<'a> Guest<'a> {
                 if self.main.is_woken() {
                     // It yielded, or was woken while it ran: to the back of the queue, like a task.
                     // SAFETY: the context says that this thread holds the seat.
-                    self.n_ahead = self.seat().map_or(0, |seat| unsafe { seat.n_queued() }.max(1));
+                    self.n_ahead = self
+                        .seat()
+                        .map_or(0, |seat| unsafe { seat.n_queued() }.max(1));
                 }
                 self.notice_lost_seat();
             }
@@ -249,13 +265,19 @@ impl<'a> Guest<'a> {
         }
         // A seat that became free before we were in the list nudged nobody.
         if self.sit_down().is_none() && !self.main.is_woken() {
-            let deadline = if self.shared.is_stopping() { self.shared.next_deadline() } else { NEVER };
+            let deadline = if self.shared.is_stopping() {
+                self.shared.next_deadline()
+            } else {
+                NEVER
+            };
             if deadline == NEVER {
                 self.main.parker.park(None);
             } else {
                 // Nobody is left to fire the timers of a runtime that has ended.
                 let now = self.shared.clock.now();
-                self.main.parker.park(Some(Duration::from_nanos(deadline.saturating_sub(now))));
+                self.main
+                    .parker
+                    .park(Some(Duration::from_nanos(deadline.saturating_sub(now))));
                 self.shared.fire_all(self.shared.clock.now());
             }
         }
@@ -289,7 +311,11 @@ impl Drop for Guest<'_> {
         // The last poll may have given the seat away.
         if let Some(seat) = self.own_seat.take().filter(|seat| ptr::eq(*seat, seat_now)) {
             leave_seat(self.shared, seat);
-        } else if let Some(seat) = self.counted_on.take().filter(|seat| ptr::eq(*seat, seat_now)) {
+        } else if let Some(seat) = self
+            .counted_on
+            .take()
+            .filter(|seat| ptr::eq(*seat, seat_now))
+        {
             // SAFETY: this thread still holds the seat that it held before.
             unsafe { seat.guest_left() };
         }
@@ -300,7 +326,10 @@ impl Drop for Guest<'_> {
 fn take_seat(shared: &Shared) -> Option<&Seat> {
     for take_watched in [false, true] {
         for seat in &shared.seats {
-            if !shared.idle.is_idle(seat.index) || seat.has_guest() || (seat.is_watched() && !take_watched) {
+            if !shared.idle.is_idle(seat.index)
+                || seat.has_guest()
+                || (seat.is_watched() && !take_watched)
+            {
                 continue;
             }
             seat.guest_comes();
@@ -318,7 +347,8 @@ fn take_seat(shared: &Shared) -> Option<&Seat> {
             }
             if seat.is_watched() && seat.send_home_away() {
                 // The home thread says when it has gone, also when it goes for good.
-                seat.home().hand_over(shared.reactor.get().map(|reactor| &**reactor));
+                seat.home()
+                    .hand_over(shared.reactor.get().map(|reactor| &**reactor));
                 while seat.is_watched() {
                     std::thread::yield_now();
                 }
@@ -366,7 +396,9 @@ fn leave_seat(shared: &Shared, seat: &Seat) {
 
 /// Runs `f`, which blocks, while another thread works on this thread's seat.
 pub(crate) fn hand_seat_away<R>(f: impl FnOnce() -> R) -> R {
-    let Some(shared) = context::runtime() else { return f() };
+    let Some(shared) = context::runtime() else {
+        return f();
+    };
     let seat = context::with(|cx| cx.seat.get());
     if seat.is_null() || shared.is_current_thread() {
         return f();
@@ -383,7 +415,11 @@ pub(crate) fn hand_seat_away<R>(f: impl FnOnce() -> R) -> R {
     context::with(|cx| cx.seat.set(ptr::null()));
     let over = Over(Arc::default());
     let theirs = over.0.clone();
-    let loan = Loan { shared: shared.clone(), index: seat.index, is_taken: false };
+    let loan = Loan {
+        shared: shared.clone(),
+        index: seat.index,
+        is_taken: false,
+    };
     shared.blocking.execute(Job::Run(
         shared.clone(),
         Box::new(move || work_until(loan, &theirs)),
@@ -436,7 +472,11 @@ fn work_until(mut loan: Loan, ending: &Ending) {
     let body = std::future::poll_fn(|cx| {
         *lock_std(&ending.waker) = Some(cx.waker().clone());
         // ORDERING(main): Acquire, for `Over`.
-        if ending.is_over.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        if ending.is_over.load(Ordering::Acquire) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     });
     guest.run(pin!(ScopedBody::new(body, std::panic::Location::caller())));
 }

@@ -69,12 +69,18 @@ impl Idle {
 
     #[inline]
     pub(crate) fn any(&self) -> bool {
-        self.words.iter().any(|word| word.load(Ordering::Relaxed) != 0)
+        self.words
+            .iter()
+            .any(|word| word.load(Ordering::Relaxed) != 0)
     }
 
     /// Whether every seat is idle.
     pub(crate) fn all(&self) -> bool {
-        let n: u32 = self.words.iter().map(|word| word.load(Ordering::Relaxed).count_ones()).sum();
+        let n: u32 = self
+            .words
+            .iter()
+            .map(|word| word.load(Ordering::Relaxed).count_ones())
+            .sum();
         n as usize == self.n_seats
     }
 
@@ -97,7 +103,11 @@ impl Idle {
     /// have missed what those pushers pushed.
     pub(crate) fn claim_for_wake(&self, avoid: usize) -> Option<usize> {
         loop {
-            if self.n_searching.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            if self
+                .n_searching
+                .compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+            {
                 return None;
             }
             if let Some(seat) = self.claim_any(avoid) {

@@ -38,7 +38,10 @@ pub(crate) struct Injector<T> {
 impl<T> Injector<T> {
     pub(crate) fn new(n_shards: usize) -> Self {
         let shard = |_| {
-            CachePadded::new(Mutex::new(Shard { tasks: VecDeque::new(), is_closed: false }))
+            CachePadded::new(Mutex::new(Shard {
+                tasks: VecDeque::new(),
+                is_closed: false,
+            }))
         };
         Self {
             shards: (0..n_shards).map(shard).collect(),

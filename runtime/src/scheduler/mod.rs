@@ -22,8 +22,8 @@ mod entry;
 pub(crate) mod guest;
 pub(crate) mod idle;
 pub(crate) mod injector;
-pub(crate) mod parker;
 mod monitor;
+pub(crate) mod parker;
 mod poller;
 mod run_queue;
 mod seat;
@@ -126,7 +126,9 @@ impl Shared {
         let n_seats = config.workers;
         let clock = Arc::new(Clock::new(config.virtual_time));
         let timers = || Arc::new(Timers::new(clock.clone()));
-        let seats: Box<[Seat]> = (0..n_seats).map(|index| Seat::new(index, timers())).collect();
+        let seats: Box<[Seat]> = (0..n_seats)
+            .map(|index| Seat::new(index, timers()))
+            .collect();
         let outside_arena = ArenaPointer(Arena::new());
         let mut arenas: Vec<_> = seats.iter().map(|seat| ArenaPointer(seat.arena)).collect();
         arenas.push(outside_arena);
@@ -150,7 +152,10 @@ impl Shared {
             is_closing: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
             stranded: Mutex::default(),
-            threads: Mutex::new(Threads { started: vec![false; n_seats], handles: Vec::new() }),
+            threads: Mutex::new(Threads {
+                started: vec![false; n_seats],
+                handles: Vec::new(),
+            }),
             guests: Mutex::new(Vec::new()),
             standing: Mutex::new(Vec::new()),
             closing_waker: Mutex::new(None),
@@ -236,7 +241,12 @@ impl Shared {
 
     /// The earliest deadline of all timers that are armed.
     fn next_deadline(&self) -> Nanos {
-        let seats = self.seats.iter().map(|seat| seat.timers.settle()).min().unwrap_or(NEVER);
+        let seats = self
+            .seats
+            .iter()
+            .map(|seat| seat.timers.settle())
+            .min()
+            .unwrap_or(NEVER);
         seats.min(self.outside_timers.settle())
     }
 
@@ -341,7 +351,10 @@ impl Shared {
     /// Whether there are `!Send` tasks that this thread must not touch.
     pub(crate) fn has_foreign_local_tasks(&self) -> bool {
         self.n_local.load(Ordering::Relaxed) > 0
-            && self.local_thread.get().is_some_and(|thread| *thread != std::thread::current().id())
+            && self
+                .local_thread
+                .get()
+                .is_some_and(|thread| *thread != std::thread::current().id())
     }
 
     /// Runs a task, or, if it is `!Send` and belongs to another thread, puts it where that one looks.
@@ -483,7 +496,10 @@ impl Shared {
         let pinned: Vec<Pinned> = {
             let arenas = lock_std(&self.arenas);
             // SAFETY: the arenas in the list are not closed: `close_arenas` empties it first, under the lock.
-            arenas.iter().map(|arena| unsafe { Arena::pin(arena.0) }).collect()
+            arenas
+                .iter()
+                .map(|arena| unsafe { Arena::pin(arena.0) })
+                .collect()
         };
         for arena in pinned {
             arena.walk(&mut visit);
@@ -515,7 +531,9 @@ impl Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("n_seats", &self.seats.len()).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("n_seats", &self.seats.len())
+            .finish_non_exhaustive()
     }
 }
 

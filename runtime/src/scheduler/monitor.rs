@@ -111,7 +111,9 @@ fn watch(shared: &Arc<Shared>) {
     let mut seen = vec![0; shared.seats.len()];
     let mut n_idle_looks = 0;
     while !shared.is_stopping() {
-        shared.monitor.sleep(n_idle_looks > IDLE_LOOKS, || shared.idle.all());
+        shared
+            .monitor
+            .sleep(n_idle_looks > IDLE_LOOKS, || shared.idle.all());
         if shared.idle.all() {
             n_idle_looks += 1;
             continue;
@@ -145,7 +147,10 @@ fn look(shared: &Shared, seen: &mut [u64]) {
     }
     let is_unattended = shared.is_unattended() && shared.poller.is_due(now);
     if needs_help || !shared.injector.is_empty() || is_unattended {
-        shared.monitor.n_rescues.fetch_add(u32::from(needs_help), Ordering::Relaxed);
+        shared
+            .monitor
+            .n_rescues
+            .fetch_add(u32::from(needs_help), Ordering::Relaxed);
         shared.wake_one();
     }
 }

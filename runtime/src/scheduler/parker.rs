@@ -39,7 +39,11 @@ pub(crate) struct Parker {
 impl Parker {
     /// A parker whose thread is not known yet; see [`bind`](Self::bind).
     pub(crate) fn new() -> Self {
-        Self { state: AtomicU32::new(AWAKE), handed: AtomicBool::new(false), thread: OnceLock::new() }
+        Self {
+            state: AtomicU32::new(AWAKE),
+            handed: AtomicBool::new(false),
+            thread: OnceLock::new(),
+        }
     }
 
     /// Makes this thread the one that sleeps here.
@@ -61,12 +65,9 @@ impl Parker {
     /// Sleeps until there is a token, or until the time is up. True: the token was taken.
     pub(crate) fn park(&self, timeout: Option<Duration>) -> bool {
         // ORDERING(token): Acquire on failure: there is a token already.
-        let began = self.state.compare_exchange(
-            AWAKE,
-            PARKED,
-            Ordering::Relaxed,
-            Ordering::Acquire,
-        );
+        let began =
+            self.state
+                .compare_exchange(AWAKE, PARKED, Ordering::Relaxed, Ordering::Acquire);
         if began.is_ok() {
             match timeout {
                 // A stray wake-up of the thread is no token: sleep on.
@@ -90,12 +91,9 @@ impl Parker {
         wait: impl FnOnce() -> io::Result<()>,
     ) -> (bool, io::Result<()>) {
         // ORDERING(token): Acquire on failure: there is a token already.
-        let began = self.state.compare_exchange(
-            AWAKE,
-            POLLING,
-            Ordering::Relaxed,
-            Ordering::Acquire,
-        );
+        let began =
+            self.state
+                .compare_exchange(AWAKE, POLLING, Ordering::Relaxed, Ordering::Acquire);
         let waited = if began.is_ok() { wait() } else { Ok(()) };
         (self.take_token(), waited)
     }

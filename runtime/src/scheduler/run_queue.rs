@@ -53,7 +53,10 @@ impl Thief {
     /// Moves up to half of the queue to `into` and gives one task of it to run.
     pub(crate) fn steal_half(&self, into: &RunQueue) -> Option<Task> {
         loop {
-            match self.stealer.steal_batch_with_limit_and_pop(&into.worker, STEAL_LIMIT) {
+            match self
+                .stealer
+                .steal_batch_with_limit_and_pop(&into.worker, STEAL_LIMIT)
+            {
                 Steal::Success(task) => return Some(task),
                 Steal::Empty => return None,
                 Steal::Retry => std::hint::spin_loop(),

@@ -173,13 +173,21 @@ impl Seat {
 
     /// Says who sleeps on the seat from now on; the holder calls it before it sets the bit.
     pub(super) fn set_sleeper(&self, parker: &Parker) {
-        self.shared.sleeper.store(ptr::from_ref(parker).cast_mut(), Ordering::Relaxed);
+        self.shared
+            .sleeper
+            .store(ptr::from_ref(parker).cast_mut(), Ordering::Relaxed);
     }
 
     /// The home thread sleeps on the seat from now on, if it was ever started.
     pub(super) fn set_sleeper_home(&self) {
-        let home = if self.home().is_bound() { &raw const self.shared.home } else { ptr::null() };
-        self.shared.sleeper.store(home.cast_mut(), Ordering::Relaxed);
+        let home = if self.home().is_bound() {
+            &raw const self.shared.home
+        } else {
+            ptr::null()
+        };
+        self.shared
+            .sleeper
+            .store(home.cast_mut(), Ordering::Relaxed);
     }
 
     /// Who sleeps on the seat; null if no thread was ever started for it.
@@ -229,14 +237,20 @@ impl Seat {
     /// sending it away.
     pub(super) fn stop_watching(&self) -> bool {
         // ORDERING(watched): Release, the home thread touches the seat no more.
-        self.shared.watch.compare_exchange(WATCHED, UNWATCHED, Ordering::Release, Ordering::Relaxed).is_ok()
+        self.shared
+            .watch
+            .compare_exchange(WATCHED, UNWATCHED, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Asks the home thread of a watched seat to go away; the caller holds the seat. False: it sleeps already.
     /// If true the caller hands over, and waits until the seat is not watched any more.
     pub(super) fn send_home_away(&self) -> bool {
         // ORDERING(watched): Acquire on failure, for the home thread's going away.
-        self.shared.watch.compare_exchange(WATCHED, SENT_AWAY, Ordering::Relaxed, Ordering::Acquire).is_ok()
+        self.shared
+            .watch
+            .compare_exchange(WATCHED, SENT_AWAY, Ordering::Relaxed, Ordering::Acquire)
+            .is_ok()
     }
 
     /// What the home thread asks once something was handed to it: false means the seat.
@@ -262,7 +276,10 @@ impl Seat {
 /// Adds one to a counter that only the holder writes.
 #[inline]
 fn count(counter: &AtomicU64) {
-    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    counter.store(
+        counter.load(Ordering::Relaxed).wrapping_add(1),
+        Ordering::Relaxed,
+    );
 }
 
 /// What only the holder may call. All of it is `unsafe` for the same reason: Invariant 1.

@@ -9,17 +9,17 @@
 //!    injector is closed, so it ends up among the stranded, and the loop waits for it.
 //! 5. Blocking threads get what remains of the grace, I/O waiters an error, arenas are closed.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::pin::Pin;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::guest::{block_on, give_seat_up};
 use super::{Shared, lock_std};
+use crate::Cancelled;
 use crate::context;
 use crate::task::{Arena, Header, Task, TaskInfo, TaskRef, abort, harness};
-use crate::Cancelled;
 
 /// What a shutdown left behind.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +54,12 @@ impl std::fmt::Display for ShutdownReport {
             self.stuck_workers
         )?;
         for task in &self.unfinished {
-            write!(f, "\n  task {} spawned at {}", task.label(), task.spawned_at)?;
+            write!(
+                f,
+                "\n  task {} spawned at {}",
+                task.label(),
+                task.spawned_at
+            )?;
         }
         Ok(())
     }
@@ -75,7 +80,9 @@ const LAST_LOOK: Duration = Duration::from_millis(64);
 /// Shuts a runtime down. Called once, by whoever owns it.
 pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport {
     let began = Instant::now();
-    let deadline = began.checked_add(grace).unwrap_or(began + Duration::from_secs(86_400 * 365));
+    let deadline = began
+        .checked_add(grace)
+        .unwrap_or(began + Duration::from_secs(86_400 * 365));
     shared.is_closing.store(true, Ordering::Relaxed);
     let may_touch_local = !shared.has_foreign_local_tasks();
     if may_touch_local {
@@ -98,7 +105,10 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
     shared.blocking.close();
     shared.compute.close();
     let latest = deadline.max(Instant::now() + LEAST_WAIT);
-    report.stuck_workers = send_home(shared, deadline.max(Instant::now() + LEAST_WAIT_FOR_WORKERS));
+    report.stuck_workers = send_home(
+        shared,
+        deadline.max(Instant::now() + LEAST_WAIT_FOR_WORKERS),
+    );
     let is_empty = report.stuck_workers == 0 && may_touch_local && drop_the_rest(shared, latest);
     report.stuck_blocking = shared.blocking.join(latest) + shared.compute.join(latest);
     if let Some(reactor) = shared.reactor.get() {
@@ -123,7 +133,10 @@ fn end_gracefully(shared: &Arc<Shared>, grace: Duration) {
     let mut next_look = crate::time::sleep(Duration::ZERO);
     let ended = std::future::poll_fn(|cx| {
         *lock_std(&shared.closing_waker) = Some(cx.waker().clone());
-        if shared.n_spawned() == shared.n_ended() && !shared.is_busy_blocking() && n_live(shared) == 0 {
+        if shared.n_spawned() == shared.n_ended()
+            && !shared.is_busy_blocking()
+            && n_live(shared) == 0
+        {
             return Poll::Ready(());
         }
         while Pin::new(&mut next_look).poll(cx).is_ready() {
@@ -203,7 +216,9 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
             });
             let mut queued = std::mem::take(&mut lock_std(&shared.stranded).tasks);
             queued.append(&mut lock_std(&shared.local_aside));
-            shared.injector.pop_batch(0, usize::MAX, |task| queued.push(task));
+            shared
+                .injector
+                .pop_batch(0, usize::MAX, |task| queued.push(task));
             for seat in &seats {
                 // SAFETY: this thread has claimed the seat, and nobody is left to hand it to.
                 queued.extend(std::iter::from_fn(|| unsafe { seat.pop() }));

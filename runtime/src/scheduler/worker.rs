@@ -17,9 +17,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Shared;
 use super::parker::Parker;
 use super::seat::{MAX_INTERVAL, Seat};
-use super::Shared;
 use crate::context;
 use crate::platform::NEVER;
 use crate::task::{Ran, Task};
@@ -57,7 +57,13 @@ impl<'a> Worker<'a> {
     ///
     /// The calling thread holds the seat (Invariant 1).
     pub(super) unsafe fn home(shared: &'a Arc<Shared>, seat: &'a Seat) -> Self {
-        Self { shared, seat, parker: seat.home(), is_searching: Cell::new(true), is_home: true }
+        Self {
+            shared,
+            seat,
+            parker: seat.home(),
+            is_searching: Cell::new(true),
+            is_home: true,
+        }
     }
 
     /// The worker of a guest.
@@ -65,8 +71,18 @@ impl<'a> Worker<'a> {
     /// # Safety
     ///
     /// The calling thread holds the seat (Invariant 1).
-    pub(super) unsafe fn guest(shared: &'a Arc<Shared>, seat: &'a Seat, parker: &'a Parker) -> Self {
-        Self { shared, seat, parker, is_searching: Cell::new(false), is_home: false }
+    pub(super) unsafe fn guest(
+        shared: &'a Arc<Shared>,
+        seat: &'a Seat,
+        parker: &'a Parker,
+    ) -> Self {
+        Self {
+            shared,
+            seat,
+            parker,
+            is_searching: Cell::new(false),
+            is_home: false,
+        }
     }
 
     fn holder(&self) -> &super::seat::HolderPart {
@@ -76,7 +92,9 @@ impl<'a> Worker<'a> {
 
     /// Runs one task, if there is one.
     pub(super) fn turn(&self) -> Turn {
-        let Some(task) = self.next_task() else { return Turn::Idle };
+        let Some(task) = self.next_task() else {
+            return Turn::Idle;
+        };
         if self.is_searching.get() {
             self.stop_searching_with_work();
         }
@@ -154,7 +172,10 @@ impl<'a> Worker<'a> {
         if injector.is_empty() {
             return None;
         }
-        let share = injector.len().div_ceil(self.shared.seats.len()).clamp(1, INJECT_BATCH);
+        let share = injector
+            .len()
+            .div_ceil(self.shared.seats.len())
+            .clamp(1, INJECT_BATCH);
         injector.pop_batch(self.seat.index, share, |task| {
             // SAFETY: Invariant 1.
             unsafe { self.seat.push(task) };
@@ -215,8 +236,12 @@ impl<'a> Worker<'a> {
 
     /// Looks into the poller without waiting, unless somebody waits there.
     fn poll_now(&self, now: u64) {
-        let Some(reactor) = self.shared.reactor.get() else { return };
-        let Some(turn) = self.shared.poller.try_enter(self.seat.index) else { return };
+        let Some(reactor) = self.shared.reactor.get() else {
+            return;
+        };
+        let Some(turn) = self.shared.poller.try_enter(self.seat.index) else {
+            return;
+        };
         self.shared.poller.set_polled(now);
         let mut events = self.holder().events.borrow_mut();
         let waited = reactor.wait(&mut events, Some(Duration::ZERO));
@@ -239,7 +264,10 @@ impl<'a> Worker<'a> {
             _ if shared.clock.is_paused() => None,
             at => Some(Duration::from_nanos(at.saturating_sub(now))),
         };
-        let turn = shared.reactor.get().and_then(|_| shared.poller.try_enter(self.seat.index));
+        let turn = shared
+            .reactor
+            .get()
+            .and_then(|_| shared.poller.try_enter(self.seat.index));
         self.seat.set_sleeper(self.parker);
         if self.is_home {
             self.seat.set_watched();
@@ -251,8 +279,14 @@ impl<'a> Worker<'a> {
         }
         shared.idle.park(self.seat.index);
         // A timer that was set, or a poller that was left, since we looked: whoever did that saw no idle seat.
-        let is_needed = shared.outside_timers.next() < deadline || (turn.is_none() && shared.is_unattended());
-        if is_needed || is_woken() || shared.has_work() || shared.is_stopping() || shared.jump_if_idle() {
+        let is_needed =
+            shared.outside_timers.next() < deadline || (turn.is_none() && shared.is_unattended());
+        if is_needed
+            || is_woken()
+            || shared.has_work()
+            || shared.is_stopping()
+            || shared.jump_if_idle()
+        {
             drop(turn);
             self.get_up();
             return;
@@ -291,7 +325,9 @@ impl<'a> Worker<'a> {
         let reactor = self.shared.reactor.get().expect("there is a poller");
         // The seat is not ours while we sleep, so neither is its buffer: bring one.
         let mut events = self.shared.poller.take_buffer();
-        let (_, waited) = self.parker.park_polling(|| reactor.wait(&mut events, timeout));
+        let (_, waited) = self
+            .parker
+            .park_polling(|| reactor.wait(&mut events, timeout));
         drop(turn);
         self.shared.poller.set_polled(self.shared.clock.now());
         self.shared.check_poller(waited);

@@ -106,7 +106,8 @@ impl Arena {
     /// Called once, before anybody else has the arena.
     pub(crate) unsafe fn attach(&self, runtime: Arc<Shared>) {
         // SAFETY: Invariant 5, by the caller's promise.
-        self.runtime.with_mut(|slot| unsafe { *slot = Some(runtime) });
+        self.runtime
+            .with_mut(|slot| unsafe { *slot = Some(runtime) });
     }
 
     /// The runtime whose tasks live here.
@@ -114,7 +115,9 @@ impl Arena {
     pub(crate) fn runtime(&self) -> &Arc<Shared> {
         // SAFETY: Invariant 5: nobody writes it any more.
         let runtime = self.runtime.with(|slot| unsafe { &*slot });
-        runtime.as_ref().expect("an arena is attached before it is used")
+        runtime
+            .as_ref()
+            .expect("an arena is attached before it is used")
     }
 
     /// Takes a block of a class. Its state word is dead; the caller writes the header, then brings it to life.

@@ -57,10 +57,19 @@ impl Builder {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let spec = Spec { location: Location::caller(), name: self.name.as_ref(), is_local: false, cancelled: None };
+        let spec = Spec {
+            location: Location::caller(),
+            name: self.name.as_ref(),
+            is_local: false,
+            cancelled: None,
+        };
         spawn::on_current("spawning a task", |shared| {
             spawn::spawn_cell(shared, future, Plain, spec, |task| {
-                if self.is_eager { run_now(task) } else { scheduler::submit(shared, task) }
+                if self.is_eager {
+                    run_now(task)
+                } else {
+                    scheduler::submit(shared, task)
+                }
             })
         })
     }
@@ -90,7 +99,14 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        spawn::spawn_work(function, Plain, Work::Blocking, self.name.as_ref(), Location::caller(), None)
+        spawn::spawn_work(
+            function,
+            Plain,
+            Work::Blocking,
+            self.name.as_ref(),
+            Location::caller(),
+            None,
+        )
     }
 }
 

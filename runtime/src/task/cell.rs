@@ -373,7 +373,9 @@ impl TaskRef {
     pub(crate) unsafe fn from_block(block: *mut Header) -> Option<Self> {
         // SAFETY: arena invariant 3: the state word can be read, whatever the block is used for.
         let state = unsafe { &(*block).state };
-        state.retain_if_live().then(|| Self(NonNull::new(block).expect("inside a chunk")))
+        state
+            .retain_if_live()
+            .then(|| Self(NonNull::new(block).expect("inside a chunk")))
     }
 
     #[inline]
@@ -386,7 +388,6 @@ impl TaskRef {
     pub(crate) fn as_ptr(&self) -> NonNull<Header> {
         self.0
     }
-
 }
 
 impl Clone for TaskRef {
@@ -450,7 +451,10 @@ pub trait Hook<O> {
 
     /// Turns the outcome of the body into that of the handle. Runs where the body ran, after it was dropped
     /// and before its cleanup.
-    fn outcome(&mut self, result: Result<O, super::JoinError>) -> Result<Self::Value, super::JoinError>;
+    fn outcome(
+        &mut self,
+        result: Result<O, super::JoinError>,
+    ) -> Result<Self::Value, super::JoinError>;
 
     /// Called once the task is complete, cleanup included, and its handle resolves.
     fn finished(self);

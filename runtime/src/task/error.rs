@@ -35,7 +35,10 @@ impl Panic {
         } else {
             Cow::Borrowed("a panic whose payload is no text")
         };
-        Self { message, payload: Mutex::new(payload) }
+        Self {
+            message,
+            payload: Mutex::new(payload),
+        }
     }
 
     /// The text the panic was raised with.
@@ -201,13 +204,21 @@ impl fmt::Debug for JoinError {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {} spawned at {} ", self.0.task.label(), self.0.task.spawned_at)?;
+        write!(
+            f,
+            "task {} spawned at {} ",
+            self.0.task.label(),
+            self.0.task.spawned_at
+        )?;
         match &self.0.kind {
             Kind::Cancelled(cancelled) => write!(f, "was {cancelled}"),
             Kind::Panic(panic) => write!(f, "{panic}"),
             Kind::Failed => f.write_str("failed; its error is in the error of its group"),
             Kind::AwaitedItself(at) => {
-                write!(f, "awaited its own handle at {at}, which could never resolve")
+                write!(
+                    f,
+                    "awaited its own handle at {at}, which could never resolve"
+                )
             }
         }
     }

@@ -20,7 +20,9 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-use super::cell::{Header, Hook, Keep, Mode, Outcome, Phase, Stage, Task, TaskCell, TaskRef, VTable, free};
+use super::cell::{
+    Header, Hook, Keep, Mode, Outcome, Phase, Stage, Task, TaskCell, TaskRef, VTable, free,
+};
 use super::error::{JoinError, Panic};
 use super::state::{AfterPoll, Wake};
 use crate::cancel::Cancelled;
@@ -55,7 +57,11 @@ pub(crate) fn abort(task: Task) {
 fn run_in(task: Task, mode: Option<Mode>) -> Ran {
     let header = task.header();
     let before = header.state.start();
-    let mode = mode.unwrap_or(if before.is_cancelled() { Mode::Cancel } else { Mode::Poll });
+    let mode = mode.unwrap_or(if before.is_cancelled() {
+        Mode::Cancel
+    } else {
+        Mode::Poll
+    });
     header.count_poll();
     let poll = context::with(|cx| {
         let _task = Restore::set(&cx.task, task.as_ptr().as_ptr().cast_const());
@@ -94,7 +100,10 @@ impl<F: Future, H: Hook<F::Output>, K: Keep> Table<F, H, K> {
 }
 
 /// Polls a cell; see [`VTable::poll`].
-unsafe fn poll_cell<F: Future, H: Hook<F::Output>, K: Keep>(header: NonNull<Header>, mode: Mode) -> Poll<()> {
+unsafe fn poll_cell<F: Future, H: Hook<F::Output>, K: Keep>(
+    header: NonNull<Header>,
+    mode: Mode,
+) -> Poll<()> {
     // SAFETY: Invariant 1: a cell of these types; the shared reference covers the header and the cells only.
     let cell = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() };
     if cell.header.phase.get() == Phase::Body {
@@ -131,7 +140,10 @@ unsafe fn poll_cell<F: Future, H: Hook<F::Output>, K: Keep>(header: NonNull<Head
 ///
 /// The caller has `RUNNING`, and the stage holds the future.
 #[inline]
-unsafe fn poll_body<F: Future, H: Hook<F::Output>, K: Keep>(cell: &TaskCell<F, H, K>, mode: Mode) -> Poll<()> {
+unsafe fn poll_body<F: Future, H: Hook<F::Output>, K: Keep>(
+    cell: &TaskCell<F, H, K>,
+    mode: Mode,
+) -> Poll<()> {
     if mode != Mode::Poll && (mode == Mode::Abort || !is_shielded(&cell.header)) {
         // SAFETY: by the caller's promise.
         unsafe { end_cancelled(cell) };
@@ -197,7 +209,10 @@ unsafe fn end_cancelled<F: Future, H: Hook<F::Output>, K: Keep>(cell: &TaskCell<
 ///
 /// The caller has `RUNNING`, and the stage holds no result.
 #[cold]
-unsafe fn end_body<F: Future, H: Hook<F::Output>, K: Keep>(cell: &TaskCell<F, H, K>, error: JoinError) {
+unsafe fn end_body<F: Future, H: Hook<F::Output>, K: Keep>(
+    cell: &TaskCell<F, H, K>,
+    error: JoinError,
+) {
     // SAFETY: by the caller's promise.
     let error = unsafe { drop_body(cell, error) };
     let stored = catch_unwind(AssertUnwindSafe(|| {
@@ -250,27 +265,40 @@ unsafe fn store_result<F: Future, H: Hook<F::Output>, K: Keep>(
 ) {
     // SAFETY: by the caller's promise nobody else touches the hook.
     let hook = unsafe { &mut *cell.hook.get() };
-    let hook = hook.as_mut().expect("the hook stays until the task is complete");
+    let hook = hook
+        .as_mut()
+        .expect("the hook stays until the task is complete");
     let result = hook.outcome(outcome);
     // SAFETY: by the caller's promise nobody else touches the stage.
     unsafe { *cell.stage.get() = Stage::Result(K::keep(result)) };
 }
 
 /// See [`VTable::take_result`].
-unsafe fn take_result<F: Future, H: Hook<F::Output>, K: Keep>(header: NonNull<Header>, to: *mut ()) {
+unsafe fn take_result<F: Future, H: Hook<F::Output>, K: Keep>(
+    header: NonNull<Header>,
+    to: *mut (),
+) {
     // SAFETY: Invariant 1.
-    let stage = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() }.stage.get();
+    let stage = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() }
+        .stage
+        .get();
     // SAFETY: Invariant 1: the result is ours.
     let taken = unsafe { std::mem::replace(&mut *stage, Stage::Taken) };
-    let Stage::Result(result) = taken else { unreachable!("the result is taken once") };
+    let Stage::Result(result) = taken else {
+        unreachable!("the result is taken once")
+    };
     // SAFETY: by the caller's promise it points to a place for just this type.
     unsafe { to.cast::<Outcome<F, H>>().write(K::give(result)) };
 }
 
 /// See [`VTable::peek_result`].
-unsafe fn peek_result<F: Future, H: Hook<F::Output>, K: Keep>(header: NonNull<Header>) -> *const () {
+unsafe fn peek_result<F: Future, H: Hook<F::Output>, K: Keep>(
+    header: NonNull<Header>,
+) -> *const () {
     // SAFETY: Invariant 1.
-    let stage = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() }.stage.get();
+    let stage = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() }
+        .stage
+        .get();
     // SAFETY: Invariant 1: nobody takes the result meanwhile.
     match unsafe { &*stage } {
         Stage::Result(result) => std::ptr::from_ref(K::look::<Outcome<F, H>>(result)).cast(),
@@ -281,26 +309,35 @@ unsafe fn peek_result<F: Future, H: Hook<F::Output>, K: Keep>(header: NonNull<He
 /// See [`VTable::drop_result`].
 unsafe fn drop_result<F: Future, H: Hook<F::Output>, K: Keep>(header: NonNull<Header>) {
     // SAFETY: Invariant 1.
-    let stage = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() }.stage.get();
+    let stage = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() }
+        .stage
+        .get();
     // SAFETY: Invariant 1: the result is ours.
     ignore_panic(|| unsafe { *stage = Stage::Taken });
 }
 
 /// Why the task is cancelled; the request stored it before it set the bit.
 fn why(header: &Header) -> Cancelled {
-    let stored = header.cold_if_any().and_then(|cold| cold.cancelled.get().cloned());
+    let stored = header
+        .cold_if_any()
+        .and_then(|cold| cold.cancelled.get().cloned());
     stored.unwrap_or_else(|| Cancelled::by_shutdown(header.location()))
 }
 
 fn is_shielded(header: &Header) -> bool {
-    header.cold_if_any().is_some_and(|cold| cold.scope.is_shielded())
+    header
+        .cold_if_any()
+        .is_some_and(|cold| cold.scope.is_shielded())
 }
 
 /// Polls the cleanup that the body left behind.
 fn poll_cleanup(header: &Header) -> Poll<()> {
-    let Some(cold) = header.cold_if_any() else { return Poll::Ready(()) };
+    let Some(cold) = header.cold_if_any() else {
+        return Poll::Ready(());
+    };
     let waker = borrowed_waker(NonNull::from(header));
-    cold.scope.poll_end(&mut Context::from_waker(&waker), header.location())
+    cold.scope
+        .poll_end(&mut Context::from_waker(&waker), header.location())
 }
 
 /// Completes a task whose result is in place: callbacks, the state word, the join waker.
@@ -372,7 +409,8 @@ pub(crate) fn call_back(header: NonNull<Header>) {
         };
         drop(callbacks);
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| callback(header, &info))) {
-            this.runtime().report(Unhandled::callback(Panic::new(payload), info.clone()));
+            this.runtime()
+                .report(Unhandled::callback(Panic::new(payload), info.clone()));
         }
     }
 }

@@ -65,7 +65,11 @@ impl<T> JoinHandle<T> {
     /// The caller gives a reference and the join interest away, and `T` fits (Invariant 2).
     #[inline]
     pub(crate) unsafe fn from_raw(header: NonNull<Header>) -> Self {
-        Self { header, taken: false, _value: PhantomData }
+        Self {
+            header,
+            taken: false,
+            _value: PhantomData,
+        }
     }
 
     #[inline]
@@ -177,7 +181,9 @@ impl<T> JoinHandle<T> {
 
     fn add_callback(&self, callback: super::cell::Callback) {
         let header = self.header();
-        lock_std(&header.cold().on_finish).waiting.push_back(callback);
+        lock_std(&header.cold().on_finish)
+            .waiting
+            .push_back(callback);
         if header.state.set_callbacks().is_complete() {
             harness::call_back(self.header);
         }
@@ -216,7 +222,9 @@ impl<T> JoinHandle<T> {
     /// A handle that can cancel the task and nothing else, cheap to clone.
     #[must_use]
     pub fn cancel_handle(&self) -> CancelHandle {
-        CancelHandle { task: self.task_ref() }
+        CancelHandle {
+            task: self.task_ref(),
+        }
     }
 
     pub(crate) fn task_ref(&self) -> TaskRef {
@@ -244,21 +252,27 @@ impl<T> JoinHandle<T> {
 
     #[inline]
     fn poll_join(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
-        assert!(!self.taken, "a JoinHandle was polled after it gave its result");
+        assert!(
+            !self.taken,
+            "a JoinHandle was polled after it gave its result"
+        );
         let header = self.header();
         let state = header.state.load();
         if !state.is_complete() {
             if state.has_join_waker() {
-                // SAFETY: nobody writes the slot while `JOIN_WAKER` is set and the handle is ours alone.
-                let same = header.join_waker.with(|slot| unsafe { (*slot).as_ref() }
-                    .is_some_and(|waker| waker.will_wake(cx.waker())));
+                let same = header.join_waker.with(|slot| {
+                    // SAFETY: nobody writes the slot while `JOIN_WAKER` is set and the handle is ours alone.
+                    unsafe { (*slot).as_ref() }.is_some_and(|waker| waker.will_wake(cx.waker()))
+                });
                 if same || header.state.unset_join_waker().is_complete() {
                     return self.ready_or_pending();
                 }
             }
             let waker = cx.waker().clone();
             // SAFETY: `JOIN_WAKER` is not set and the task was not complete, so the slot is ours.
-            header.join_waker.with_mut(|slot| unsafe { *slot = Some(waker) });
+            header
+                .join_waker
+                .with_mut(|slot| unsafe { *slot = Some(waker) });
             header.state.set_join_waker();
         }
         self.ready_or_pending()
@@ -323,7 +337,8 @@ impl<T> fmt::Debug for JoinHandle<T> {
         if let Some(name) = self.name() {
             out.field("name", &name);
         }
-        out.field("finished", &self.is_finished()).finish_non_exhaustive()
+        out.field("finished", &self.is_finished())
+            .finish_non_exhaustive()
     }
 }
 
@@ -402,7 +417,11 @@ impl<T> JoinHandle<T> {
         Box::pin(poll_fn(move |cx| {
             let mut end = lock_std(&end);
             let before = end.1.replace(cx.waker().clone());
-            let poll = if end.0 { Poll::Ready(()) } else { Poll::Pending };
+            let poll = if end.0 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            };
             drop(end);
             drop(before);
             poll
@@ -428,7 +447,9 @@ impl CancelHandle {
     #[track_caller]
     pub fn cancel_with(&self, reason: impl Into<Cow<'static, str>>) -> bool {
         let at = Location::caller();
-        harness::cancel(self.task.header(), || Cancelled::new(Some(reason.into()), at))
+        harness::cancel(self.task.header(), || {
+            Cancelled::new(Some(reason.into()), at)
+        })
     }
 
     /// Whether the task is through.
@@ -446,6 +467,8 @@ impl CancelHandle {
 
 impl fmt::Debug for CancelHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CancelHandle").field("id", &self.id()).finish_non_exhaustive()
+        f.debug_struct("CancelHandle")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
     }
 }

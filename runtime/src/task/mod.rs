@@ -1,8 +1,8 @@
 //! Tasks: a future with a header, a state word, and a place for its result, in one recycled block.
 //!
-//! The parts, in the order in which they build on each other: [`state`], the word that says who may do what;
-//! [`cell`], the block and its rules; [`returns`] and [`arena`], where blocks come from and go to;
-//! [`harness`], one poll and the end of a task; [`join`], the handles.
+//! The parts, in the order in which they build on each other: `state`, the word that says who may do what;
+//! `cell`, the block and its rules; `returns` and `arena`, where blocks come from and go to;
+//! `harness`, one poll and the end of a task; `join`, the handles.
 
 mod arena;
 mod builder;

@@ -40,7 +40,10 @@ pub(crate) struct Returns<N> {
 
 impl<N: Node> Returns<N> {
     pub(crate) fn new() -> Self {
-        Self { head: AtomicPtr::new(ptr::null_mut()), outstanding: AtomicUsize::new(1) }
+        Self {
+            head: AtomicPtr::new(ptr::null_mut()),
+            outstanding: AtomicUsize::new(1),
+        }
     }
 
     /// Gives a node back. True if the stack is closed and this was the last thing outstanding: the caller

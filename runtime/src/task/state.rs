@@ -97,7 +97,12 @@ impl std::fmt::Debug for Snapshot {
             (CALLBACKS, "callbacks"),
         ];
         f.debug_list()
-            .entries(names.iter().filter(|(bit, _)| self.0 & bit != 0).map(|(_, name)| name))
+            .entries(
+                names
+                    .iter()
+                    .filter(|(bit, _)| self.0 & bit != 0)
+                    .map(|(_, name)| name),
+            )
             .entry(&(self.0 / REF_ONE))
             .finish()
     }
@@ -138,7 +143,8 @@ impl State {
     #[inline]
     pub(crate) fn init(&self) {
         // ORDERING(poll): Release, so that a walker of the registry that sees the count sees the header.
-        self.0.store(SCHEDULED | JOIN_INTEREST | (2 * REF_ONE), Release);
+        self.0
+            .store(SCHEDULED | JOIN_INTEREST | (2 * REF_ONE), Release);
     }
 
     #[inline]
@@ -152,7 +158,11 @@ impl State {
     pub(crate) fn wake(&self) -> Wake {
         // ORDERING(poll): Release publishes what the waker wrote, also when the task is scheduled already.
         let before = Snapshot(self.0.fetch_or(SCHEDULED, AcqRel));
-        if before.is_idle() { Wake::Submit } else { Wake::Nothing }
+        if before.is_idle() {
+            Wake::Submit
+        } else {
+            Wake::Nothing
+        }
     }
 
     /// Asks for cancellation. The first value says whether this was the first request and in time.
@@ -160,7 +170,11 @@ impl State {
     pub(crate) fn cancel(&self) -> (bool, Wake) {
         // ORDERING(poll): Release publishes the reason to the thread that delivers the cancellation.
         let before = Snapshot(self.0.fetch_or(CANCELLED | SCHEDULED, AcqRel));
-        let wake = if before.is_idle() { Wake::Submit } else { Wake::Nothing };
+        let wake = if before.is_idle() {
+            Wake::Submit
+        } else {
+            Wake::Nothing
+        };
         (!before.is_cancelled() && !before.is_complete(), wake)
     }
 
@@ -180,7 +194,11 @@ impl State {
         // ORDERING(poll): Release, for the next `start` on whatever thread.
         let before = Snapshot(self.0.fetch_and(!RUNNING, AcqRel));
         debug_assert!(before.is_running(), "{before:?}");
-        if before.is_scheduled() { AfterPoll::Requeue } else { AfterPoll::Rest }
+        if before.is_scheduled() {
+            AfterPoll::Requeue
+        } else {
+            AfterPoll::Rest
+        }
     }
 
     /// Ends a poll after which the task wants to be queued again at once, whether or not it was woken.
@@ -190,7 +208,10 @@ impl State {
         loop {
             let next = (current & !RUNNING) | SCHEDULED;
             // ORDERING(poll): Release, for the next `start` on whatever thread.
-            match self.0.compare_exchange_weak(current, next, Release, Relaxed) {
+            match self
+                .0
+                .compare_exchange_weak(current, next, Release, Relaxed)
+            {
                 Ok(_) => return,
                 Err(seen) => current = seen,
             }
@@ -203,7 +224,9 @@ impl State {
     pub(crate) fn complete_and_release(&self, seen: Snapshot) -> Option<bool> {
         let next = (seen.0 ^ (RUNNING | COMPLETE)) - REF_ONE;
         // ORDERING(result): Release, the result is in place. ORDERING(refs): AcqRel, as in `release`.
-        self.0.compare_exchange(seen.0, next, AcqRel, Relaxed).ok()?;
+        self.0
+            .compare_exchange(seen.0, next, AcqRel, Relaxed)
+            .ok()?;
         Some(next < REF_ONE)
     }
 
@@ -214,7 +237,9 @@ impl State {
     pub(crate) fn complete(&self, seen: Snapshot) -> bool {
         let next = seen.0 ^ (RUNNING | COMPLETE);
         // ORDERING(result): Release, the result is in place; Acquire, for the join waker.
-        self.0.compare_exchange(seen.0, next, AcqRel, Relaxed).is_ok()
+        self.0
+            .compare_exchange(seen.0, next, AcqRel, Relaxed)
+            .is_ok()
     }
 
     /// Hands the filled waker slot to the completing thread. The snapshot of before says whether it is too
@@ -242,7 +267,9 @@ impl State {
         }
         let next = current - REF_ONE - JOIN_INTEREST;
         // ORDERING(refs): Release, as in `release`; it is not the last one.
-        self.0.compare_exchange(current, next, Release, Relaxed).is_ok()
+        self.0
+            .compare_exchange(current, next, Release, Relaxed)
+            .is_ok()
     }
 
     /// Gives up the interest in the result. If the snapshot says complete, the caller drops the result; if
@@ -286,7 +313,10 @@ impl State {
                 return false;
             }
             // ORDERING(poll): Acquire, for `init`: the header fields of this task, not of the one before.
-            match self.0.compare_exchange_weak(current, current + REF_ONE, Acquire, Relaxed) {
+            match self
+                .0
+                .compare_exchange_weak(current, current + REF_ONE, Acquire, Relaxed)
+            {
                 Ok(_) => return true,
                 Err(seen) => current = seen,
             }

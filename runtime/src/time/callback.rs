@@ -45,7 +45,9 @@ pub fn call_at(at: Instant, f: impl FnOnce() + Send + 'static) -> TimerHandle {
             report(Panic::new(payload));
         }
     });
-    TimerHandle { task: task.cancel_handle() }
+    TimerHandle {
+        task: task.cancel_handle(),
+    }
 }
 
 /// Nobody awaits a callback: its panic goes to the hook for the unhandled.

@@ -168,6 +168,9 @@ fn with_clock_of_runtime<R>(f: impl FnOnce(&crate::scheduler::Shared) -> R) -> R
     // Not in the closure: there the panic would not be the caller's.
     match context::with_runtime(|runtime| runtime.map(f)) {
         Some(result) => result,
-        None => panic!("the clock of a runtime can only be set inside one: {}", crate::NO_RUNTIME),
+        None => panic!(
+            "the clock of a runtime can only be set inside one: {}",
+            crate::NO_RUNTIME
+        ),
     }
 }

@@ -55,8 +55,15 @@ pub fn interval(period: Duration) -> Interval {
 #[track_caller]
 #[must_use]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
-    assert!(!period.is_zero(), "the period of an interval has to be longer than zero");
-    Interval { sleep: sleep_until(start), period, missed: MissedTick::default() }
+    assert!(
+        !period.is_zero(),
+        "the period of an interval has to be longer than zero"
+    );
+    Interval {
+        sleep: sleep_until(start),
+        period,
+        missed: MissedTick::default(),
+    }
 }
 
 /// A series of ticks; made by [`interval`]. It is `Unpin`.

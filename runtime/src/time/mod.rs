@@ -1,6 +1,6 @@
 //! Time: sleeping, intervals, timeouts, callbacks, and a clock that tests can stop.
 //!
-//! Each seat has its own timers ([`timers`]); a future that waits registers with the seat that polls it first.
+//! Each seat has its own timers (`timers`); a future that waits registers with the seat that polls it first.
 //! Deadlines are kept in nanoseconds and fire in the order in which they were set if they are equal.
 
 mod callback;

@@ -39,7 +39,10 @@ pub fn sleep(duration: Duration) -> Sleep {
 
 /// Waits until a moment; see [`sleep`].
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep { deadline, armed: None }
+    Sleep {
+        deadline,
+        armed: None,
+    }
 }
 
 /// The future of [`sleep`]. It is `Unpin`, so `&mut sleep` works in `select!`.

@@ -64,7 +64,11 @@ impl Elapsed {
     #[doc(hidden)]
     #[must_use]
     pub fn at_deadline(deadline: Instant, at: &'static Location<'static>) -> Self {
-        Self { deadline, limit: None, at }
+        Self {
+            deadline,
+            limit: None,
+            at,
+        }
     }
 
     /// The moment at which the time was up.
@@ -114,15 +118,24 @@ pin_project_lite::pin_project! {
 
 impl<F: Future> Timeout<F> {
     fn new(limit: Limit, body: F, at: &'static Location<'static>) -> Self {
-        Self { body: ScopedBody::new(body, at), sleep: None, limit, at, is_elapsed: false }
+        Self {
+            body: ScopedBody::new(body, at),
+            sleep: None,
+            limit,
+            at,
+            is_elapsed: false,
+        }
     }
 }
 
 impl<F: Future> TimeoutParts<'_, F> {
     /// Drops the body if the time is up and nothing shields it; true if it did.
     fn strike(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(sleep) = self.sleep else { return false };
-        if self.body.has_ended() || Pin::new(sleep).poll(cx).is_pending() || self.body.is_shielded() {
+        let Some(sleep) = self.sleep else {
+            return false;
+        };
+        if self.body.has_ended() || Pin::new(sleep).poll(cx).is_pending() || self.body.is_shielded()
+        {
             return false;
         }
         *self.is_elapsed = true;
@@ -134,7 +147,10 @@ impl<F: Future> TimeoutParts<'_, F> {
         self.body.as_mut().poll_scope(cx).map(|end| match end {
             ScopeEnd::Value(value) => Ok(value),
             ScopeEnd::Dropped => Err(Elapsed {
-                deadline: self.sleep.as_ref().map_or_else(Instant::now, Sleep::deadline),
+                deadline: self
+                    .sleep
+                    .as_ref()
+                    .map_or_else(Instant::now, Sleep::deadline),
                 limit: match *self.limit {
                     Limit::After(limit) => Some(limit),
                     Limit::At(_) => None,
@@ -163,7 +179,11 @@ impl<F: Future> Future for Timeout<F> {
             }));
         }
         // After it: this arms the timer, and a shield may have ended in this very poll.
-        if this.strike(cx) { this.poll_scope(cx) } else { Poll::Pending }
+        if this.strike(cx) {
+            this.poll_scope(cx)
+        } else {
+            Poll::Pending
+        }
     }
 }
 

@@ -70,7 +70,11 @@ pub(crate) struct Timers {
 
 impl Timers {
     pub(crate) fn new(clock: Arc<Clock>) -> Self {
-        Self { clock, next: AtomicU64::new(NEVER), state: Mutex::new(State::default()) }
+        Self {
+            clock,
+            next: AtomicU64::new(NEVER),
+            state: Mutex::new(State::default()),
+        }
     }
 
     /// The earliest deadline (Invariant 2).
@@ -84,7 +88,10 @@ impl Timers {
         let mut state = lock_std(&self.state);
         let slot = state.free.pop().unwrap_or_else(|| {
             let slot = u32::try_from(state.slots.len()).expect("fewer than 2^32 timers");
-            state.slots.push(Slot { generation: 0, waker: None });
+            state.slots.push(Slot {
+                generation: 0,
+                waker: None,
+            });
             slot
         });
         let in_slot = &mut state.slots[slot as usize];
@@ -92,7 +99,12 @@ impl Timers {
         let generation = in_slot.generation;
         let number = state.next_number;
         state.next_number += 1;
-        state.heap.push(Reverse(Entry { deadline, number, slot, generation }));
+        state.heap.push(Reverse(Entry {
+            deadline,
+            number,
+            slot,
+            generation,
+        }));
         let is_earliest = deadline < self.next();
         if is_earliest {
             self.next.store(deadline, Ordering::Relaxed);
@@ -142,7 +154,9 @@ impl Timers {
             let mut wakers: Vec<Waker> = Vec::with_capacity(BATCH);
             let mut state = lock_std(&self.state);
             let next = loop {
-                let Some(Reverse(entry)) = state.heap.peek().copied() else { break NEVER };
+                let Some(Reverse(entry)) = state.heap.peek().copied() else {
+                    break NEVER;
+                };
                 let is_armed = state.slots[entry.slot as usize].generation == entry.generation;
                 if is_armed && (entry.deadline > now || wakers.len() == BATCH) {
                     break entry.deadline;
@@ -170,7 +184,9 @@ impl Timers {
     pub(crate) fn settle(&self) -> Nanos {
         let mut state = lock_std(&self.state);
         let next = loop {
-            let Some(Reverse(entry)) = state.heap.peek().copied() else { break NEVER };
+            let Some(Reverse(entry)) = state.heap.peek().copied() else {
+                break NEVER;
+            };
             if state.slots[entry.slot as usize].generation == entry.generation {
                 break entry.deadline;
             }
@@ -205,9 +221,8 @@ impl State {
     /// Drops the void entries. The order of the others is in their keys.
     fn rebuild(&mut self) {
         let slots = &self.slots;
-        self.heap.retain(|Reverse(entry)| {
-            slots[entry.slot as usize].generation == entry.generation
-        });
+        self.heap
+            .retain(|Reverse(entry)| slots[entry.slot as usize].generation == entry.generation);
         self.n_void = 0;
         if self.heap.capacity() > 4 * self.heap.len().max(KEEP_VOID) {
             self.heap.shrink_to(2 * self.heap.len());
@@ -246,7 +261,10 @@ mod tests {
     fn equal_deadlines_fire_in_the_order_they_were_set() {
         let (timers, log) = (timers(), Arc::default());
         for (number, deadline) in [(0, 20), (1, 10), (2, 20), (3, 10), (4, 30)] {
-            timers.set(deadline, Waker::from(Arc::new(Log(number, Arc::clone(&log)))));
+            timers.set(
+                deadline,
+                Waker::from(Arc::new(Log(number, Arc::clone(&log)))),
+            );
         }
         assert!(!timers.fire(9));
         assert!(timers.fire(20));
@@ -264,21 +282,40 @@ mod tests {
         }
         assert_eq!(timers.len(), 0);
         let state = lock_std(&timers.state);
-        assert!(state.heap.capacity() < 1024, "{} entries", state.heap.capacity());
+        assert!(
+            state.heap.capacity() < 1024,
+            "{} entries",
+            state.heap.capacity()
+        );
         assert!(state.slots.len() < 16, "{} slots", state.slots.len());
     }
 
     #[test]
     fn a_cancelled_timer_does_not_fire_though_its_slot_is_used_again() {
         let timers = timers();
-        let (first, second) = (Arc::new(Count(AtomicUsize::new(0))), Arc::new(Count(AtomicUsize::new(0))));
+        let (first, second) = (
+            Arc::new(Count(AtomicUsize::new(0))),
+            Arc::new(Count(AtomicUsize::new(0))),
+        );
         let (key, _) = timers.set(10, Waker::from(first.clone()));
         timers.cancel(key);
         timers.set(20, Waker::from(second.clone()));
         assert!(!timers.update(key, &Waker::from(first.clone())));
         timers.fire(15);
-        assert_eq!((first.0.load(Ordering::Relaxed), second.0.load(Ordering::Relaxed)), (0, 0));
+        assert_eq!(
+            (
+                first.0.load(Ordering::Relaxed),
+                second.0.load(Ordering::Relaxed)
+            ),
+            (0, 0)
+        );
         timers.fire(25);
-        assert_eq!((first.0.load(Ordering::Relaxed), second.0.load(Ordering::Relaxed)), (0, 1));
+        assert_eq!(
+            (
+                first.0.load(Ordering::Relaxed),
+                second.0.load(Ordering::Relaxed)
+            ),
+            (0, 1)
+        );
     }
 }
