@@ -19,6 +19,11 @@ mod spawn;
 mod sys;
 pub mod task;
 pub mod time;
+#[cfg(feature = "tracing")]
+mod trace;
+#[cfg(not(feature = "tracing"))]
+#[path = "trace_off.rs"]
+mod trace;
 mod unhandled;
 
 #[cfg(all(test, loom))]

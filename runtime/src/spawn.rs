@@ -14,6 +14,7 @@ use crate::task::{
     Birth, Boxed, Header, Hook, Inline, JoinHandle, Keep, Plain, Table, Task, TaskCell, class_of,
     harness,
 };
+use crate::trace;
 
 /// What a spawn is told beside its future.
 #[derive(Clone, Copy)]
@@ -64,6 +65,7 @@ fn make<F: Future, H: Hook<F::Output>, K: Keep>(
     if let Some(name) = spec.name {
         let _ = header.cold().name.set(name.clone());
     }
+    trace::spawned(header);
     header.state.init();
     // SAFETY: `init` made the task scheduled, and gave one reference and the interest to the handle.
     (unsafe { Task::new(block) }, unsafe {

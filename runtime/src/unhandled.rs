@@ -86,7 +86,7 @@ impl Unhandled {
     }
 
     pub(crate) fn print(&self) {
-        eprintln!("rt: {self}");
+        crate::trace::unhandled(self);
     }
 }
 

@@ -137,6 +137,7 @@ fn end_late(shared: &Shared, task: Task) {
 /// Counts the end of a task.
 #[inline]
 pub(crate) fn count_end(header: &Header) {
+    crate::trace::ended(header);
     let shared: &Shared = header.runtime();
     with_seat_of(shared, |seat, _| match seat {
         // SAFETY: this thread holds the seat.
