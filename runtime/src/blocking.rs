@@ -9,7 +9,8 @@
 //!
 //! # Invariants
 //!
-//! 1. `n_threads` counts the threads that run or are being started; it is at most `max`.
+//! 1. `n_threads` counts the threads that run or are being started; it is at most `max`, substitutes (`Job::Run`) not
+//!    counted.
 //! 2. A job is in the queue, or taken by one thread.
 //! 3. A sleeper that is not on the stack any more was chosen, and will look into the queue.
 
@@ -99,19 +100,28 @@ impl Pool {
             self.drop_job(job);
             return;
         }
-        state.queue.push_back(job);
+        let max = match &job {
+            Job::Task(_) => self.max,
+            // A substitute for a thread that blocks on a seat: it adds no thread that works, and a seat must
+            // not wait until some other blocking is over.
+            Job::Run(..) => usize::MAX,
+        };
+        match job {
+            Job::Task(_) => state.queue.push_back(job),
+            Job::Run(..) => state.queue.push_front(job),
+        }
         if let Some(sleeper) = state.sleepers.pop() {
             drop(state);
             sleeper.is_chosen.store(true, Ordering::Relaxed);
             sleeper.thread.unpark();
         } else {
-            self.grow(state);
+            self.grow(state, max);
         }
     }
 
-    /// Starts one more thread, if that is wanted and allowed.
-    fn grow(self: &Arc<Self>, mut state: std::sync::MutexGuard<'_, State>) {
-        if state.is_growing || state.queue.is_empty() || state.n_threads == self.max {
+    /// Starts one more thread, if that is wanted and there are fewer than `max`.
+    fn grow(self: &Arc<Self>, mut state: std::sync::MutexGuard<'_, State>, max: usize) {
+        if state.is_growing || state.queue.is_empty() || state.n_threads >= max {
             return;
         }
         state.is_growing = true;
@@ -148,7 +158,7 @@ impl Pool {
             }
             if let Some(job) = state.queue.pop_front() {
                 if state.sleepers.is_empty() {
-                    self.grow(state);
+                    self.grow(state, self.max);
                 } else {
                     drop(state);
                 }

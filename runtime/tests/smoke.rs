@@ -172,6 +172,26 @@ fn block_in_place_lets_the_others_run() {
 }
 
 #[test]
+fn block_in_place_works_though_all_blocking_threads_block() {
+    let builder = rt::Builder::new().workers(1).blocking_threads(1);
+    let runtime = builder.build().unwrap();
+    let (unblock, blocked) = std::sync::mpsc::channel::<()>();
+    let blocking = runtime.spawn_blocking(move || blocked.recv());
+    let value = runtime.block_on(async {
+        rt::spawn(async {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            rt::spawn(async move { sender.send(3).unwrap() });
+            rt::block_in_place(|| receiver.recv().unwrap())
+        })
+        .await
+        .unwrap()
+    });
+    assert_eq!(value, 3);
+    unblock.send(()).unwrap();
+    runtime.block_on(blocking).unwrap().unwrap();
+}
+
+#[test]
 fn cancelling_runs_cleanup_before_the_join_resolves() {
     each_size(|runtime| {
         let n_clean = Arc::new(AtomicUsize::new(0));
