@@ -5,7 +5,7 @@
 //! warm, is woken first, and the others can time out; nobody is woken under the lock. The pool grows by one
 //! thread at a time: a thread that starts and finds more work than sleepers starts the next. So a burst of
 //! 20,000 short jobs does not start 500 threads, and 100 jobs that block get theirs within a few
-//! milliseconds (rejected: a thread per job up to the maximum, which spends the burst creating threads).
+//! milliseconds; and jobs one after another are done by one thread (rejected: a thread per job up to the maximum, which spends the burst creating threads).
 //!
 //! # Invariants
 //!
@@ -41,6 +41,8 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     ended: Condvar,
     n_jobs: AtomicUsize,
+    /// Threads whose job has not done its work yet; raised under the lock.
+    n_running: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -78,6 +80,7 @@ impl Pool {
             state: Mutex::new(State::default()),
             ended: Condvar::new(),
             n_jobs: AtomicUsize::new(0),
+            n_running: AtomicUsize::new(0),
         })
     }
 
@@ -121,7 +124,13 @@ impl Pool {
 
     /// Starts one more thread, if that is wanted and there are fewer than `max`.
     fn grow(self: &Arc<Self>, mut state: std::sync::MutexGuard<'_, State>, max: usize) {
-        if state.is_growing || state.queue.is_empty() || state.n_threads >= max {
+        if state.is_growing || state.n_threads >= max {
+            return;
+        }
+        // The others sleep, or are between two jobs and will look into the queue before they sleep: there are
+        // enough of them if a thread has just done its work and whoever awaited that brings the next job.
+        let n_taken = state.sleepers.len() + self.n_running.load(Ordering::Relaxed);
+        if state.queue.len() <= state.n_threads.saturating_sub(n_taken) {
             return;
         }
         state.is_growing = true;
@@ -157,6 +166,7 @@ impl Pool {
                 state.is_growing = false;
             }
             if let Some(job) = state.queue.pop_front() {
+                let _job = context::enter_blocking_job(&self.n_running);
                 if state.sleepers.is_empty() {
                     self.grow(state, self.max);
                 } else {

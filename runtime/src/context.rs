@@ -40,6 +40,8 @@ pub(crate) struct Context {
     last_entry: Cell<u64>,
     /// The seat that this thread still holds while another runtime is entered on top.
     pub(crate) seat_behind: Cell<*const Seat>,
+    /// On a blocking thread inside a job: the pool's count of those.
+    n_running: Cell<*const AtomicUsize>,
     /// This thread's number among those that inject, from one; zero until it first does.
     producer: Cell<usize>,
 }
@@ -56,6 +58,7 @@ thread_local! {
             entry: Cell::new(0),
             last_entry: Cell::new(0),
             seat_behind: Cell::new(ptr::null()),
+            n_running: Cell::new(ptr::null()),
             producer: Cell::new(0),
         }
     };
@@ -92,6 +95,36 @@ impl Context {
 #[inline(always)]
 pub(crate) fn with<R>(f: impl FnOnce(&Context) -> R) -> R {
     CONTEXT.with(f)
+}
+
+/// This thread begins a blocking job: it counts in `n_running` until the guard is dropped, or the work itself is
+/// done before.
+pub(crate) fn enter_blocking_job(n_running: &AtomicUsize) -> BlockingJob<'_> {
+    n_running.fetch_add(1, Ordering::Relaxed);
+    with(|cx| cx.n_running.set(ptr::from_ref(n_running)));
+    BlockingJob {
+        _n_running: n_running,
+    }
+}
+
+/// The work of this thread's blocking job is done: the thread is as good as free.
+pub(crate) fn blocking_work_is_done() {
+    let n_running = with(|cx| cx.n_running.replace(ptr::null()));
+    // SAFETY: null, or set by `enter_blocking_job`, whose guard borrows it and takes the pointer away.
+    if let Some(n_running) = unsafe { n_running.as_ref() } {
+        n_running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A blocking job of this thread.
+pub(crate) struct BlockingJob<'a> {
+    _n_running: &'a AtomicUsize,
+}
+
+impl Drop for BlockingJob<'_> {
+    fn drop(&mut self) {
+        blocking_work_is_done();
+    }
 }
 
 /// This thread's number as a producer for injectors.

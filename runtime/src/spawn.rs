@@ -297,7 +297,10 @@ impl<F: FnOnce() -> T, T> Future for Blocking<F> {
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
         let function = self.function.take().expect("blocking work is polled once");
         context::with(|cx| cx.budget.set(context::UNLIMITED));
-        Poll::Ready(function())
+        let output = function();
+        // Before whoever awaits it can go on and ask for a thread.
+        context::blocking_work_is_done();
+        Poll::Ready(output)
     }
 }
 

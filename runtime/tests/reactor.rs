@@ -205,14 +205,10 @@ fn an_event_of_a_dropped_source_does_not_wake_the_one_in_its_place() {
     // The event is out of the system, on its way to the source.
     let mut events = Events::new();
     reactor.wait(&mut events, None).unwrap();
-    let fd = near.io().as_raw_fd();
     drop(near);
 
+    // It gets the slot that was left, whatever its descriptor is: tests beside this one open and close some too.
     let (next, next_far) = pair();
-    assert!(
-        next.as_raw_fd() >= fd,
-        "descriptors are reused from the lowest"
-    );
     let next = source(&reactor, next);
     let (woken, waker) = Count::new();
     let mut cx = Context::from_waker(&waker);
