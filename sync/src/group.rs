@@ -260,7 +260,6 @@ impl<E> Core<E> {
 /// Counts a child, and takes its error.
 struct Child<E> {
     core: Arc<Core<E>>,
-    key: usize,
 }
 
 impl<E, O: ChildOutput<E>> Hook<O> for Child<E> {
@@ -290,7 +289,7 @@ impl<E, O: ChildOutput<E>> Hook<O> for Child<E> {
     }
 
     fn finished(self) {
-        self.core.members.leave(self.key);
+        self.core.members.leave();
     }
 }
 
@@ -475,7 +474,7 @@ impl<E: Send + 'static> TaskGroup<E> {
         spawn: impl FnOnce(Child<E>, Option<&'static str>) -> JoinHandle<T>,
     ) -> GroupHandle<T> {
         let core = self.core.clone();
-        let spawn = |key, cancelled| spawn(Child { core, key }, cancelled);
+        let spawn = |cancelled| spawn(Child { core }, cancelled);
         GroupHandle {
             handle: self.core.members.enter(spawn),
         }

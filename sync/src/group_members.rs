@@ -2,74 +2,107 @@
 //!
 //! Not generic, so that a scope that was dropped can leave the waiting to the scope around it.
 //!
+//! A child that ends only counts down; it takes the lock when it was the last. Its entry stays in the list until a
+//! spawn finds more entries than twice the live children, and drops those that are through: so spawner and
+//! children do not meet on the lock (rejected: a slab under the lock, from which each child removed itself;
+//! two workers then spent most of their time waiting for each other), and the memory is that of the live ones.
+//!
 //! # Invariants
 //!
-//! 1. `children` holds exactly the children that are not complete: each is entered before it can run, under
-//!    the lock, and leaves when it is complete. So it is empty only when nobody is left who could spawn more
-//!    (rule G9).
-//! 2. After `is_closing` no child begins to run: it is spawned cancelled. The group is closed in the same
+//! 1. `n_live` counts the children that are not complete: each is counted before it can run, under the lock. So
+//!    it is zero only when nobody is left who could spawn more (rule G9), but for those who were given a handle
+//!    to the group from outside.
+//! 2. `children` holds every child that is not complete.
+//! 3. After `is_closing` no child begins to run: it is spawned cancelled. The group is closed in the same
 //!    critical section in which it is seen empty.
-//! 3. Wakers and cancellations are called outside the lock.
+//! 4. Wakers and cancellations are called outside the lock.
+//!
+//! # Memory ordering
+//!
+//! `empty`: each count down releases what the child did, and whoever sees zero acquires it. That the last child
+//! finds a scope that waits, or the scope the count at zero, is up to the lock: the scope says that it waits and
+//! looks at the count in one critical section, and the child looks for the scope in one after it has counted.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use rt_tasks_runtime::shim::lock_std;
 use rt_tasks_runtime::{CancelHandle, JoinHandle};
-use slab::Slab;
+
+/// Entries of children that are through which are left alone however few are live.
+const KEEP: usize = 64;
 
 #[derive(Default)]
 pub(crate) struct Members {
+    n_live: AtomicUsize,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    children: Slab<CancelHandle>,
+    children: Vec<CancelHandle>,
     is_closing: bool,
     /// The scope's.
     waker: Option<Waker>,
+    /// The scope waits for the last child, and for nothing else.
+    is_waiting: bool,
 }
 
 impl Members {
     pub(crate) fn len(&self) -> usize {
-        lock_std(&self.state).children.len()
+        // ORDERING(empty): Acquire, for what the children did.
+        self.n_live.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_closing(&self) -> bool {
         lock_std(&self.state).is_closing
     }
 
-    /// Enters a child that `spawn` makes. It is told its key, and a reason if the child is to be cancelled from
-    /// the beginning (Invariant 2).
+    /// Enters a child that `spawn` makes. It is told a reason if the child is to be cancelled from the beginning
+    /// (Invariant 3).
     #[track_caller]
     pub(crate) fn enter<T>(
         &self,
-        spawn: impl FnOnce(usize, Option<&'static str>) -> JoinHandle<T>,
+        spawn: impl FnOnce(Option<&'static str>) -> JoinHandle<T>,
     ) -> JoinHandle<T> {
         let mut state = lock_std(&self.state);
         let cancelled = state
             .is_closing
             .then_some("its group was closing when it was spawned");
-        let entry = state.children.vacant_entry();
-        let handle = spawn(entry.key(), cancelled);
-        entry.insert(handle.cancel_handle());
+        let n_live = self.n_live.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted(self);
+        let handle = spawn(cancelled);
+        std::mem::forget(counted);
+        let mut gone = Vec::new();
+        if state.children.len() > KEEP + 2 * n_live {
+            let (through, live): (Vec<_>, Vec<_>) = std::mem::take(&mut state.children)
+                .into_iter()
+                .partition(CancelHandle::is_finished);
+            state.children = live;
+            gone = through;
+        }
+        state.children.push(handle.cancel_handle());
+        drop(state);
+        drop(gone);
         handle
     }
 
     /// A child is complete.
-    pub(crate) fn leave(&self, key: usize) {
+    pub(crate) fn leave(&self) {
+        // ORDERING(empty): Release, what the child did; Acquire, what the others did.
+        if self.n_live.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
         let mut state = lock_std(&self.state);
-        let child = state.children.remove(key);
-        let waker = if state.children.is_empty() {
+        let waker = if state.is_waiting {
             state.waker.take()
         } else {
             None
         };
         drop(state);
-        drop(child);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -103,7 +136,8 @@ impl Members {
     pub(crate) fn poll_empty(&self, waker: &Waker) -> Poll<()> {
         self.watch(waker);
         let mut state = lock_std(&self.state);
-        if !state.children.is_empty() {
+        state.is_waiting = true;
+        if self.len() > 0 {
             return Poll::Pending;
         }
         state.is_closing = true;
@@ -118,15 +152,20 @@ impl Members {
     pub(crate) fn cancel(&self, reason: &'static str) {
         let mut state = lock_std(&self.state);
         state.is_closing = true;
-        let children: Vec<CancelHandle> = state
-            .children
-            .iter()
-            .map(|(_, child)| child.clone())
-            .collect();
+        let children = state.children.clone();
         drop(state);
         for child in children {
             child.cancel_with(reason);
         }
+    }
+}
+
+/// A child that is counted and not spawned yet: a spawn that panics takes the count back.
+struct Counted<'a>(&'a Members);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.n_live.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
