@@ -170,13 +170,14 @@ impl Builder {
         self
     }
 
-    /// Debug mode; also turned on by `RT_DEBUG=1` in the environment.
+    /// Debug mode; also turned on by `RT_DEBUG=1` in the environment. It measures how long tasks are busy, see
+    /// [`TaskInfo::busy`](crate::TaskInfo::busy).
     pub fn debug(mut self, debug: bool) -> Self {
         self.config.debug = debug;
         self
     }
 
-    /// Debug mode reports polls that take longer; 100 ms by default.
+    /// What debug mode is to count as a slow poll; 100 ms by default. Kept for it: nothing reports slow polls yet.
     pub fn slow_poll(mut self, limit: Duration) -> Self {
         self.config.slow_poll = limit;
         self

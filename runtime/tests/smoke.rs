@@ -192,6 +192,33 @@ fn block_in_place_works_though_all_blocking_threads_block() {
 }
 
 #[test]
+fn debug_mode_measures_how_long_a_task_is_busy() {
+    let nap = Duration::from_millis(20);
+    for debug in [false, true] {
+        let runtime = rt::Builder::new().workers(1).debug(debug).build().unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        runtime.block_on(async {
+            let task = rt::spawn(async move {
+                std::thread::sleep(nap);
+                rt::yield_now().await;
+                std::thread::sleep(nap);
+            });
+            task.on_finish(move |info| sender.send(info.busy).unwrap());
+            task.await.unwrap();
+        });
+        let busy = receiver.recv().unwrap();
+        assert!(
+            if debug {
+                busy >= 2 * nap
+            } else {
+                busy.is_zero()
+            },
+            "{busy:?}"
+        );
+    }
+}
+
+#[test]
 fn cancelling_runs_cleanup_before_the_join_resolves() {
     each_size(|runtime| {
         let n_clean = Arc::new(AtomicUsize::new(0));

@@ -60,9 +60,7 @@ impl MainWaker {
     /// Has the guest look around.
     pub(super) fn nudge(&self) {
         match self.shared.upgrade() {
-            Some(shared) => self
-                .parker
-                .unpark(shared.reactor.get().map(|reactor| &**reactor)),
+            Some(shared) => self.parker.unpark(shared.interrupt()),
             None => self.parker.unpark(None::<&crate::reactor::Reactor>),
         }
     }
@@ -347,8 +345,7 @@ fn take_seat(shared: &Shared) -> Option<&Seat> {
             }
             if seat.is_watched() && seat.send_home_away() {
                 // The home thread says when it has gone, also when it goes for good.
-                seat.home()
-                    .hand_over(shared.reactor.get().map(|reactor| &**reactor));
+                seat.home().hand_over(shared.interrupt());
                 while seat.is_watched() {
                     std::thread::yield_now();
                 }

@@ -224,6 +224,11 @@ impl Shared {
         self.reactor.get().is_some() && !self.poller.is_taken()
     }
 
+    /// What wakes the one who sleeps in the poller, if there is a poller.
+    fn interrupt(&self) -> Option<&Reactor> {
+        self.reactor.get().map(|reactor| &**reactor)
+    }
+
     // ---- time ----
 
     fn set_coarse(&self, now: Nanos) {
@@ -443,7 +448,7 @@ impl Shared {
         let seat = &self.seats[index];
         // SAFETY: the caller has claimed the bit, and the hand-over comes below.
         if let Some(parker) = unsafe { seat.sleeper() } {
-            parker.hand_over(self.reactor.get().map(|reactor| &**reactor));
+            parker.hand_over(self.interrupt());
         } else {
             self.start_home(index);
         }

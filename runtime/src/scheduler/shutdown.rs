@@ -165,7 +165,7 @@ fn cancel_all(shared: &Shared) {
 
 /// Has all threads go home and joins those that do in time; returns how many did not.
 fn send_home(shared: &Arc<Shared>, latest: Instant) -> usize {
-    let reactor = shared.reactor.get().map(|reactor| &**reactor);
+    let reactor = shared.interrupt();
     for seat in &shared.seats {
         seat.home().hand_over(reactor);
         // A guest that sleeps on the seat gets up and leaves it.

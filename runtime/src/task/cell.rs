@@ -26,7 +26,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -107,7 +107,7 @@ pub(crate) struct Cold {
     pub(crate) cancelled: OnceLock<Cancelled>,
     pub(crate) on_finish: Mutex<Callbacks>,
     pub(crate) scope: Scope,
-    pub(crate) busy_micros: AtomicUsize,
+    pub(crate) busy_micros: AtomicU64,
 }
 
 /// The done callbacks that were not called yet.
@@ -300,7 +300,7 @@ impl Header {
                 .filter(|_| state == TaskState::Waiting),
             polls: u64::from(self.n_polls.load(Ordering::Relaxed)),
             busy: Duration::from_micros(
-                cold.map_or(0, |cold| cold.busy_micros.load(Ordering::Relaxed)) as u64,
+                cold.map_or(0, |cold| cold.busy_micros.load(Ordering::Relaxed)),
             ),
             age: Duration::from_millis(u64::from(age)),
         }

@@ -18,7 +18,9 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::time::Instant;
 
 use super::cell::{
     Header, Hook, Keep, Mode, Outcome, Phase, Stage, Task, TaskCell, TaskRef, VTable, free,
@@ -108,7 +110,13 @@ unsafe fn poll_cell<F: Future, H: Hook<F::Output>, K: Keep>(
     let cell = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() };
     if cell.header.phase.get() == Phase::Body {
         // SAFETY: Invariant 1: we have `RUNNING`, and the stage holds the future (cell invariant 4).
-        if unsafe { poll_body(cell, mode) }.is_pending() {
+        let began = busy_since(&cell.header);
+        // SAFETY: as above.
+        let polled = unsafe { poll_body(cell, mode) };
+        if let Some(began) = began {
+            count_busy(&cell.header, began);
+        }
+        if polled.is_pending() {
             return Poll::Pending;
         }
         cell.header.phase.set(Phase::Cleanup);
@@ -132,6 +140,22 @@ unsafe fn poll_cell<F: Future, H: Hook<F::Output>, K: Keep>(
         });
     }
     Poll::Ready(())
+}
+
+/// When this poll began, in debug mode: two readings of the clock are too much for every poll otherwise.
+#[inline]
+fn busy_since(header: &Header) -> Option<Instant> {
+    header.runtime().config.debug.then(Instant::now)
+}
+
+/// Adds a poll to the time that the task was busy.
+#[cold]
+fn count_busy(header: &Header, began: Instant) {
+    let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    header
+        .cold()
+        .busy_micros
+        .fetch_add(micros, Ordering::Relaxed);
 }
 
 /// Polls or drops the body. `Ready`: the stage holds the result.
