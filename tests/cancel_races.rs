@@ -33,7 +33,7 @@ async fn stagger(round: usize) {
 
 /// C2: a sent value is received, or was handed back to the sender, or is dropped with the channel.
 #[test]
-fn a_oneshot_never_loses_its_value_to_a_cancelled_receiver() {
+fn c2_a_oneshot_never_loses_its_value_to_a_cancelled_receiver() {
     each_size(|runtime| {
         let dropped = Count::default();
         let theirs = dropped.clone();
@@ -65,7 +65,7 @@ fn a_oneshot_never_loses_its_value_to_a_cancelled_receiver() {
 
 /// C2, rule T: an item that a cancelled `get` had been promised goes back to the head of the queue.
 #[test]
-fn a_queue_loses_no_item_to_cancelled_getters() {
+fn c2_a_queue_loses_no_item_to_cancelled_getters() {
     each_size(|runtime| {
         runtime.block_on(async {
             let queue = Queue::bounded(2);
@@ -103,7 +103,7 @@ fn a_queue_loses_no_item_to_cancelled_getters() {
 
 /// C2, rule T: a cancelled `put` did not happen, one that returned did.
 #[test]
-fn a_queue_holds_exactly_the_items_of_putters_that_returned() {
+fn c2_a_queue_holds_exactly_the_items_of_putters_that_returned() {
     each_size(|runtime| {
         runtime.block_on(async {
             let queue = Queue::bounded(1);
@@ -135,7 +135,7 @@ fn a_queue_holds_exactly_the_items_of_putters_that_returned() {
 
 /// C2, rule T: permits are conserved, and a cancelled waiter passes on what it was granted.
 #[test]
-fn a_semaphore_keeps_its_permits_when_waiters_are_cancelled() {
+fn c2_a_semaphore_keeps_its_permits_when_waiters_are_cancelled() {
     each_size(|runtime| {
         let inside = Count::default();
         let outside = Count::default();
@@ -237,7 +237,7 @@ fn race_once(runtime: &Runtime, cancellers: usize, round: usize) -> bool {
 
 /// C15.
 #[test]
-fn cancelling_from_many_threads_has_one_outcome_for_everybody() {
+fn c15_cancelling_from_many_threads_has_one_outcome_for_everybody() {
     each_size(|runtime| {
         for round in 0..ROUNDS / 50 {
             race_once(runtime, 1 + round % 4, round);
@@ -247,7 +247,7 @@ fn cancelling_from_many_threads_has_one_outcome_for_everybody() {
 
 /// C15, W5: a value is there for the one who cancels and joins, or it is cancelled, but never both.
 #[test]
-fn a_join_that_races_a_cancel_gives_the_value_or_the_cancellation() {
+fn c15_w5_a_join_that_races_a_cancel_gives_the_value_or_the_cancellation() {
     each_size(|runtime| {
         let dropped = Count::default();
         let theirs = dropped.clone();

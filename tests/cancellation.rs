@@ -11,7 +11,7 @@ use support::{Count, Flag, Log, each_builder, each_size, each_size_virtual, exac
 
 /// C1.
 #[test]
-fn a_task_cancelled_before_its_first_poll_never_runs() {
+fn c1_a_task_cancelled_before_its_first_poll_never_runs() {
     let (ran, dropped) = (Flag::default(), Count::default());
     let (theirs, captured) = (ran.clone(), dropped.on_drop());
     exact(async move {
@@ -28,7 +28,7 @@ fn a_task_cancelled_before_its_first_poll_never_runs() {
 
 /// C1: on many workers the task may have begun, but what it captured is dropped once, before the join.
 #[test]
-fn a_task_cancelled_at_once_drops_what_it_captured_before_the_join() {
+fn c1_a_task_cancelled_at_once_drops_what_it_captured_before_the_join() {
     each_size(|runtime| {
         for _ in 0..200 {
             let dropped = Count::default();
@@ -49,7 +49,7 @@ fn a_task_cancelled_at_once_drops_what_it_captured_before_the_join() {
 
 /// C3.
 #[test]
-fn a_task_that_cancels_itself_runs_on_to_its_next_await() {
+fn c3_a_task_that_cancels_itself_runs_on_to_its_next_await() {
     each_size(|runtime| {
         let log = Log::default();
         let theirs = log.clone();
@@ -71,7 +71,7 @@ fn a_task_that_cancels_itself_runs_on_to_its_next_await() {
 
 /// C3: a `Ready` await is no suspension point, a pending one is.
 #[test]
-fn a_cancelled_task_passes_awaits_that_do_not_wait() {
+fn c3_a_cancelled_task_passes_awaits_that_do_not_wait() {
     each_size(|runtime| {
         let value = runtime.block_on(async {
             let (send_handle, handle) = oneshot::channel::<rt::CancelHandle>();
@@ -89,7 +89,7 @@ fn a_cancelled_task_passes_awaits_that_do_not_wait() {
 
 /// C4: the request comes while the last poll is running.
 #[test]
-fn a_task_that_returns_in_spite_of_the_request_gives_its_value() {
+fn c4_a_task_that_returns_in_spite_of_the_request_gives_its_value() {
     each_size(|runtime| {
         let (began, begin) = mpsc::channel();
         let (cancelled, cancel) = mpsc::channel();
@@ -114,7 +114,7 @@ fn a_task_that_returns_in_spite_of_the_request_gives_its_value() {
 
 /// C7.
 #[test]
-fn cancelling_the_awaiter_leaves_the_awaited_task_alone() {
+fn c7_cancelling_the_awaiter_leaves_the_awaited_task_alone() {
     each_size_virtual(|runtime| {
         let value = runtime.block_on(async {
             let (keep, kept) = oneshot::channel();
@@ -134,7 +134,7 @@ fn cancelling_the_awaiter_leaves_the_awaited_task_alone() {
 
 /// C7.
 #[test]
-fn dropping_a_handle_detaches_the_task() {
+fn c7_dropping_a_handle_detaches_the_task() {
     each_size(|runtime| {
         let value = runtime.block_on(async {
             let (send, received) = oneshot::channel();
@@ -150,7 +150,7 @@ fn dropping_a_handle_detaches_the_task() {
 
 /// C7.
 #[test]
-fn dropping_an_owned_task_cancels_it() {
+fn c7_dropping_an_owned_task_cancels_it() {
     each_size(|runtime| {
         let outcome = runtime.block_on(async {
             let (send, finished) = oneshot::channel();
@@ -166,7 +166,7 @@ fn dropping_an_owned_task_cancels_it() {
 
 /// C7.
 #[test]
-fn cancelling_who_awaits_an_owned_task_cancels_the_task_too() {
+fn c7_cancelling_who_awaits_an_owned_task_cancels_the_task_too() {
     each_size_virtual(|runtime| {
         let log = Log::default();
         let theirs = log.clone();
@@ -204,7 +204,7 @@ fn an_owned_task_gives_its_value_and_answers_like_a_handle() {
 
 /// C8.
 #[test]
-fn only_the_first_request_counts_and_its_reason_is_kept() {
+fn c8_only_the_first_request_counts_and_its_reason_is_kept() {
     each_size(|runtime| {
         runtime.block_on(async {
             let task = rt::spawn(pending::<()>());
@@ -220,7 +220,7 @@ fn only_the_first_request_counts_and_its_reason_is_kept() {
 
 /// C8.
 #[test]
-fn cancelling_a_finished_task_is_false_and_changes_nothing() {
+fn c8_cancelling_a_finished_task_is_false_and_changes_nothing() {
     each_size(|runtime| {
         runtime.block_on(async {
             let finished = Flag::default();
@@ -238,7 +238,7 @@ fn cancelling_a_finished_task_is_false_and_changes_nothing() {
 
 /// C9.
 #[test]
-fn a_task_that_awaits_itself_is_told_so() {
+fn c9_a_task_that_awaits_itself_is_told_so() {
     each_size(|runtime| {
         let error = runtime.block_on(async {
             let (send_handle, handle) = oneshot::channel::<rt::JoinHandle<()>>();
@@ -258,7 +258,7 @@ fn a_task_that_awaits_itself_is_told_so() {
 
 /// C9: the blocking join as well.
 #[test]
-fn a_task_that_joins_itself_by_blocking_is_told_so() {
+fn c9_a_task_that_joins_itself_by_blocking_is_told_so() {
     each_size(|runtime| {
         let error = runtime.block_on(async {
             let (send_handle, handle) = oneshot::channel::<rt::JoinHandle<()>>();
@@ -276,7 +276,7 @@ fn a_task_that_joins_itself_by_blocking_is_told_so() {
 
 /// C11.
 #[test]
-fn the_error_of_the_join_tells_reason_place_and_task() {
+fn c11_the_error_of_the_join_tells_reason_place_and_task() {
     each_size(|runtime| {
         let (error, line) = runtime.block_on(async {
             let task = rt::task::Builder::new()
@@ -306,7 +306,7 @@ fn the_error_of_the_join_tells_reason_place_and_task() {
 
 /// C11: which task asked.
 #[test]
-fn the_error_of_the_join_names_the_task_that_cancelled() {
+fn c11_the_error_of_the_join_names_the_task_that_cancelled() {
     each_size(|runtime| {
         let error = runtime.block_on(async {
             let victim = rt::spawn(pending::<()>());
@@ -413,7 +413,7 @@ fn background_cleanup_comes_before_main_observes_the_cancellation() {
 
 /// C15: plain threads may cancel, without a runtime of their own.
 #[test]
-fn any_thread_may_cancel() {
+fn c15_any_thread_may_cancel() {
     each_size(|runtime| {
         let task = runtime.spawn(pending::<()>());
         let handle = task.cancel_handle();
@@ -429,7 +429,7 @@ fn any_thread_may_cancel() {
 
 /// C5: a body that goes on after its awaits cannot hide from the request.
 #[test]
-fn a_task_that_ignores_errors_is_cancelled_all_the_same() {
+fn c5_a_task_that_ignores_errors_is_cancelled_all_the_same() {
     each_size_virtual(|runtime| {
         let rounds = Count::default();
         let theirs = rounds.clone();

@@ -49,7 +49,7 @@ impl End {
 
 /// C16.
 #[test]
-fn finally_is_awaited_before_the_join_however_the_body_ends() {
+fn c16_finally_is_awaited_before_the_join_however_the_body_ends() {
     each_size_virtual(|runtime| {
         for end in ENDS {
             let log = Log::default();
@@ -79,7 +79,7 @@ fn finally_is_awaited_before_the_join_however_the_body_ends() {
 
 /// C16.
 #[test]
-fn deferred_cleanup_runs_last_in_first_out_however_the_body_ends() {
+fn c16_deferred_cleanup_runs_last_in_first_out_however_the_body_ends() {
     each_size_virtual(|runtime| {
         for end in ENDS {
             let log = Log::default();
@@ -106,7 +106,7 @@ fn deferred_cleanup_runs_last_in_first_out_however_the_body_ends() {
 
 /// C16: the inner one first.
 #[test]
-fn nested_cleanup_runs_from_the_inside_out() {
+fn c16_nested_cleanup_runs_from_the_inside_out() {
     each_size_virtual(|runtime| {
         for end in ENDS {
             let log = Log::default();
@@ -127,7 +127,7 @@ fn nested_cleanup_runs_from_the_inside_out() {
 
 /// C16: under `timeout`, W2: it returns when the cleanup is through.
 #[test]
-fn a_timeout_returns_after_the_cleanup_of_its_body() {
+fn c16_a_timeout_returns_after_the_cleanup_of_its_body() {
     each_size_virtual(|runtime| {
         let cleaned = Flag::default();
         let theirs = cleaned.clone();
@@ -147,7 +147,7 @@ fn a_timeout_returns_after_the_cleanup_of_its_body() {
 
 /// C16: what the body of a `timeout` deferred runs at the end of the timeout, not of the task.
 #[test]
-fn cleanup_deferred_inside_a_timeout_ends_with_it() {
+fn c16_cleanup_deferred_inside_a_timeout_ends_with_it() {
     each_size_virtual(|runtime| {
         for limit in [ms(1), ms(100)] {
             let log = Log::default();
@@ -169,7 +169,7 @@ fn cleanup_deferred_inside_a_timeout_ends_with_it() {
 
 /// C16: under a foreign `select!` the loser's cleanup belongs to the scope around.
 #[test]
-fn the_loser_of_a_foreign_select_is_cleaned_up_before_its_task_ends() {
+fn c16_the_loser_of_a_foreign_select_is_cleaned_up_before_its_task_ends() {
     each_size_virtual(|runtime| {
         let log = Log::default();
         let theirs = log.clone();
@@ -198,7 +198,7 @@ fn the_loser_of_a_foreign_select_is_cleaned_up_before_its_task_ends() {
 
 /// C16: `select!` inside a `timeout`.
 #[test]
-fn cleanup_under_select_under_timeout_is_awaited_by_the_timeout() {
+fn c16_cleanup_under_select_under_timeout_is_awaited_by_the_timeout() {
     each_size_virtual(|runtime| {
         let cleaned = Count::default();
         let theirs = cleaned.clone();
@@ -223,7 +223,7 @@ fn cleanup_under_select_under_timeout_is_awaited_by_the_timeout() {
 
 /// C6.
 #[test]
-fn later_requests_do_not_interrupt_cleanup() {
+fn c6_later_requests_do_not_interrupt_cleanup() {
     each_size_virtual(|runtime| {
         let cleaned = Count::default();
         let theirs = cleaned.clone();
@@ -248,7 +248,7 @@ fn later_requests_do_not_interrupt_cleanup() {
 
 /// C6: a request that first comes while the cleanup after a success runs does not undo the success.
 #[test]
-fn a_request_during_cleanup_leaves_the_value() {
+fn c6_a_request_during_cleanup_leaves_the_value() {
     each_size_virtual(|runtime| {
         let value = runtime.block_on(async {
             let task = rt::spawn(async {
@@ -291,7 +291,7 @@ impl Reports {
 
 /// C6: past the grace.
 #[test]
-fn cleanup_that_outlasts_the_grace_is_dropped_and_reported_with_its_place() {
+fn c6_cleanup_that_outlasts_the_grace_is_dropped_and_reported_with_its_place() {
     each_builder(|builder| {
         let reports = Reports::default();
         let builder = builder
@@ -326,7 +326,7 @@ fn cleanup_that_outlasts_the_grace_is_dropped_and_reported_with_its_place() {
 
 /// C16: errors in cleanup are reported, and do not replace the outcome.
 #[test]
-fn an_error_in_cleanup_is_reported_and_the_outcome_stays() {
+fn c16_an_error_in_cleanup_is_reported_and_the_outcome_stays() {
     each_builder(|builder| {
         let reports = Reports::default();
         let runtime = builder
@@ -354,7 +354,7 @@ fn an_error_in_cleanup_is_reported_and_the_outcome_stays() {
 
 /// C16, C13: a panic in cleanup is reported, the outcome stays, and the other cleanup runs.
 #[test]
-fn a_panic_in_cleanup_is_reported_and_the_rest_of_the_cleanup_runs() {
+fn c16_c13_a_panic_in_cleanup_is_reported_and_the_rest_of_the_cleanup_runs() {
     each_builder(|builder| {
         let reports = Reports::default();
         let runtime = builder
@@ -422,7 +422,7 @@ fn cleanup_runs_inside_its_task_and_may_spawn_and_register_more() {
 
 /// C1, C16: a body that never began has nothing to clean up but what was handed to `finally`.
 #[test]
-fn finally_of_a_task_that_never_began_runs_at_most_once() {
+fn c1_c16_finally_of_a_task_that_never_began_runs_at_most_once() {
     each_size(|runtime| {
         for _ in 0..100 {
             let (runs, drops) = (Count::default(), Count::default());
@@ -443,7 +443,7 @@ fn finally_of_a_task_that_never_began_runs_at_most_once() {
 
 /// C16: the scope may be `block_on` itself.
 #[test]
-fn block_on_is_a_scope_too() {
+fn c16_block_on_is_a_scope_too() {
     for n_workers in support::SIZES {
         let log = Log::default();
         let theirs = log.clone();
@@ -465,7 +465,7 @@ fn block_on_is_a_scope_too() {
 
 /// C16, C13: also when its body panics.
 #[test]
-fn block_on_cleans_up_before_it_panics() {
+fn c16_c13_block_on_cleans_up_before_it_panics() {
     each_size(|runtime| {
         let log = Log::default();
         let theirs = log.clone();

@@ -12,7 +12,7 @@ use support::{Count, Flag, Log, each_size, exact, ms, must_end};
 
 /// C14.
 #[test]
-fn a_task_whose_queue_is_always_ready_lets_others_run() {
+fn c14_a_task_whose_queue_is_always_ready_lets_others_run() {
     each_size(|runtime| {
         let stop = Flag::default();
         let theirs = stop.clone();
@@ -40,7 +40,7 @@ fn a_task_whose_queue_is_always_ready_lets_others_run() {
 
 /// C14: what never has to wait can still be cancelled.
 #[test]
-fn a_task_that_never_has_to_wait_can_be_cancelled() {
+fn c14_a_task_that_never_has_to_wait_can_be_cancelled() {
     each_size(|runtime| {
         let error = runtime.block_on(async {
             let permits = Arc::new(Semaphore::new(1));
@@ -61,7 +61,7 @@ fn a_task_that_never_has_to_wait_can_be_cancelled() {
 
 /// C14: the future of `block_on` has a budget too.
 #[test]
-fn a_main_future_that_never_has_to_wait_lets_tasks_run() {
+fn c14_a_main_future_that_never_has_to_wait_lets_tasks_run() {
     each_size(|runtime| {
         let done = Flag::default();
         let theirs = done.clone();
@@ -79,7 +79,7 @@ fn a_main_future_that_never_has_to_wait_lets_tasks_run() {
 
 /// X1.
 #[test]
-fn two_tasks_that_yield_take_turns() {
+fn x1_two_tasks_that_yield_take_turns() {
     let log = Log::default();
     let theirs = log.clone();
     exact(async move {
@@ -101,7 +101,7 @@ fn two_tasks_that_yield_take_turns() {
 
 /// X5: one yield lets each of the others run once.
 #[test]
-fn a_yield_goes_behind_everybody_who_is_ready() {
+fn x5_a_yield_goes_behind_everybody_who_is_ready() {
     let log = Log::default();
     let theirs = log.clone();
     exact(async move {
@@ -125,7 +125,7 @@ fn a_yield_goes_behind_everybody_who_is_ready() {
 
 /// X5: the future of `block_on` goes to the back of the queue like a task.
 #[test]
-fn a_yield_of_the_main_future_goes_behind_everybody_too() {
+fn x5_a_yield_of_the_main_future_goes_behind_everybody_too() {
     let log = Log::default();
     let theirs = log.clone();
     exact(async move {
@@ -167,7 +167,7 @@ fn spawned_tasks_begin_in_the_order_of_their_spawning() {
 
 /// X5: timers go on in a storm of yields.
 #[test]
-fn timers_fire_while_others_do_nothing_but_yield() {
+fn x5_timers_fire_while_others_do_nothing_but_yield() {
     each_size(|runtime| {
         runtime.block_on(async {
             let stop = Flag::default();
@@ -223,7 +223,7 @@ fn two_tasks_that_wake_each_other_for_ever_let_a_third_run() {
 
 /// X6.
 #[test]
-fn a_flood_of_tasks_from_outside_does_not_starve_the_tasks_inside() {
+fn x6_a_flood_of_tasks_from_outside_does_not_starve_the_tasks_inside() {
     each_size(|runtime| {
         let stop = Flag::default();
         let n_flooded = Count::default();

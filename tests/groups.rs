@@ -37,7 +37,7 @@ async fn fails_after(delay: Duration, message: &'static str) -> io::Result<()> {
 
 /// G1: errors in the order of completion, that of the body last.
 #[test]
-fn errors_are_kept_in_the_order_of_completion_and_the_body_comes_last() {
+fn g1_errors_are_kept_in_the_order_of_completion_and_the_body_comes_last() {
     on_each(|| async {
         let error = TaskGroup::options()
             .policy(Policy::CollectAll)
@@ -56,7 +56,7 @@ fn errors_are_kept_in_the_order_of_completion_and_the_body_comes_last() {
 
 /// G2: a child's failure cancels the others and drops the body, whose cleanup is awaited.
 #[test]
-fn a_failing_child_cancels_its_siblings_and_the_body_and_awaits_their_cleanup() {
+fn g2_a_failing_child_cancels_its_siblings_and_the_body_and_awaits_their_cleanup() {
     on_each(|| async {
         let n_clean = Arc::new(AtomicUsize::new(0));
         let clean = |delay: u32| {
@@ -88,7 +88,7 @@ fn a_failing_child_cancels_its_siblings_and_the_body_and_awaits_their_cleanup() 
 
 /// G3: a child that is cancelled on its own is no error.
 #[test]
-fn cancelling_one_child_leaves_the_group_alone() {
+fn g3_cancelling_one_child_leaves_the_group_alone() {
     on_each(|| async {
         let value = TaskGroup::scope(|group| async move {
             let lost = group.spawn_ok(std::future::pending::<()>());
@@ -109,7 +109,7 @@ fn cancelling_one_child_leaves_the_group_alone() {
 
 /// G4: cancelling the parent cancels all children, and they have ended when its join resolves.
 #[test]
-fn dropping_a_group_cancels_its_children_and_the_scope_around_awaits_them() {
+fn g4_dropping_a_group_cancels_its_children_and_the_scope_around_awaits_them() {
     on_each(|| async {
         let n_ended = Arc::new(AtomicUsize::new(0));
         let theirs = n_ended.clone();
@@ -133,7 +133,7 @@ fn dropping_a_group_cancels_its_children_and_the_scope_around_awaits_them() {
 
 /// G4, T10: the same under a timeout, which returns only after every child has ended.
 #[test]
-fn a_timeout_around_a_group_waits_for_the_children_it_cancels() {
+fn g4_t10_a_timeout_around_a_group_waits_for_the_children_it_cancels() {
     on_each(|| async {
         let n_ended = Arc::new(AtomicUsize::new(0));
         let theirs = n_ended.clone();
@@ -152,7 +152,7 @@ fn a_timeout_around_a_group_waits_for_the_children_it_cancels() {
 
 /// G8: on a closing group a child is spawned cancelled; its body never runs.
 #[test]
-fn a_child_spawned_by_the_cleanup_of_a_failed_group_never_runs() {
+fn g8_a_child_spawned_by_the_cleanup_of_a_failed_group_never_runs() {
     on_each(|| async {
         let has_run = Arc::new(AtomicUsize::new(0));
         let theirs = has_run.clone();
@@ -187,7 +187,7 @@ fn hydra(group: TaskGroup, n_heads: Arc<AtomicUsize>, depth: u32) -> Head {
 
 /// G9: children may spawn more while the scope waits, and it waits for those too.
 #[test]
-fn a_hydra_of_100_000_children_is_awaited_to_the_last_head() {
+fn g9_a_hydra_of_100_000_children_is_awaited_to_the_last_head() {
     for n_workers in [1, 2, 8] {
         let runtime = rt::Builder::new().workers(n_workers).build().unwrap();
         let n_heads = Arc::new(AtomicUsize::new(0));
@@ -205,7 +205,7 @@ fn a_hydra_of_100_000_children_is_awaited_to_the_last_head() {
 
 /// G12: an error that the body saw by awaiting the child is raised by the group all the same, once.
 #[test]
-fn an_error_the_body_saw_is_reported_once() {
+fn g12_an_error_the_body_saw_is_reported_once() {
     on_each(|| async {
         let error = TaskGroup::options()
             .policy(Policy::CollectAll)
@@ -231,7 +231,7 @@ fn an_error_the_body_saw_is_reported_once() {
 
 /// G13: a value returned early waits for the children.
 #[test]
-fn returning_a_value_waits_for_the_children() {
+fn g13_returning_a_value_waits_for_the_children() {
     on_each(|| async {
         let start = rt::Instant::now();
         let value = TaskGroup::scope(|group| async move {
@@ -246,7 +246,7 @@ fn returning_a_value_waits_for_the_children() {
 
 /// G6: groups inside groups keep their tree; `leaves` goes through it.
 #[test]
-fn nested_groups_keep_the_tree_of_their_errors() {
+fn g6_nested_groups_keep_the_tree_of_their_errors() {
     on_each(|| async {
         let error = TaskGroup::options()
             .policy(Policy::CollectAll)
@@ -274,7 +274,7 @@ fn nested_groups_keep_the_tree_of_their_errors() {
 
 /// G7: a panicking child is a failure with its payload; one of the body is raised again after all have ended.
 #[test]
-fn panics_are_kept_and_the_body_s_own_goes_on_after_the_children() {
+fn g7_panics_are_kept_and_the_body_s_own_goes_on_after_the_children() {
     on_each(|| async {
         let error = TaskGroup::scope(|group| async move {
             group.spawn(async {
@@ -311,7 +311,7 @@ fn panics_are_kept_and_the_body_s_own_goes_on_after_the_children() {
 
 /// N2: the first success cancels the others, and their failures do not count.
 #[test]
-fn the_first_success_cancels_the_others() {
+fn n2_the_first_success_cancels_the_others() {
     on_each(|| async {
         let mut handles = vec![];
         let start = rt::Instant::now();
@@ -339,7 +339,7 @@ fn the_first_success_cancels_the_others() {
 
 /// N3: at most `n` children at once, in the order of their spawns, and none is lost.
 #[test]
-fn a_limit_lets_so_many_run_at_once() {
+fn n3_a_limit_lets_so_many_run_at_once() {
     on_each(|| async {
         let log = Arc::new(Mutex::new((0, 0, vec![])));
         let theirs = log.clone();
@@ -374,7 +374,7 @@ fn a_limit_lets_so_many_run_at_once() {
 
 /// G19: the deadline of a group cancels body and children and is told as what it is.
 #[test]
-fn a_deadline_ends_the_group() {
+fn g19_a_deadline_ends_the_group() {
     on_each(|| async {
         let start = rt::Instant::now();
         let error = TaskGroup::options()

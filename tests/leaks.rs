@@ -250,9 +250,9 @@ fn a_million_tasks_leave_memory_flat() {
 
 /// H2, N15: waiters that give up on one long task are not kept by it.
 #[test]
-fn a_million_given_up_waits_on_one_task_leave_memory_flat() {
+fn h2_n15_a_million_given_up_waits_on_one_task_leave_memory_flat() {
     in_a_process_of_its_own(
-        "a_million_given_up_waits_on_one_task_leave_memory_flat",
+        "h2_n15_a_million_given_up_waits_on_one_task_leave_memory_flat",
         || {
             let runtime = support::builder(2).build().unwrap();
             runtime.block_on(async {

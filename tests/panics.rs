@@ -15,7 +15,7 @@ use support::{Bomb, Count, Flag, Log, assert_well, each_builder, each_size, ms};
 
 /// C13: in a child.
 #[test]
-fn a_panic_in_a_task_goes_to_who_joins_it() {
+fn c13_a_panic_in_a_task_goes_to_who_joins_it() {
     each_size(|runtime| {
         let error = runtime.block_on(async {
             let named = rt::task::Builder::new().name("unlucky");
@@ -51,7 +51,7 @@ fn the_payload_of_a_panic_is_kept() {
 
 /// C13: nobody joins it.
 #[test]
-fn a_panic_in_a_detached_task_harms_nobody() {
+fn c13_a_panic_in_a_detached_task_harms_nobody() {
     each_size(|runtime| {
         for _ in 0..20 {
             drop(runtime.spawn(async { panic!("detached") }));
@@ -62,7 +62,7 @@ fn a_panic_in_a_detached_task_harms_nobody() {
 
 /// C13: in the destructor of a cancelled future.
 #[test]
-fn a_panic_while_a_cancelled_future_is_dropped_goes_to_who_joins() {
+fn c13_a_panic_while_a_cancelled_future_is_dropped_goes_to_who_joins() {
     each_size(|runtime| {
         let error = runtime.block_on(async {
             let (began, begin) = oneshot::channel();
@@ -82,7 +82,7 @@ fn a_panic_while_a_cancelled_future_is_dropped_goes_to_who_joins() {
 
 /// C13: in the destructor of a future that was never polled.
 #[test]
-fn a_panic_while_an_unpolled_future_is_dropped_harms_nobody() {
+fn c13_a_panic_while_an_unpolled_future_is_dropped_harms_nobody() {
     each_size(|runtime| {
         let bomb = Bomb;
         let task = runtime.spawn(async move {
@@ -97,7 +97,7 @@ fn a_panic_while_an_unpolled_future_is_dropped_harms_nobody() {
 
 /// C13: in the destructor of a value that nobody takes.
 #[test]
-fn a_panic_while_an_untaken_value_is_dropped_harms_nobody() {
+fn c13_a_panic_while_an_untaken_value_is_dropped_harms_nobody() {
     each_builder(|builder| {
         let runtime = builder.on_unhandled(|_| {}).build().unwrap();
         runtime.block_on(async {
@@ -116,7 +116,7 @@ fn a_panic_while_an_untaken_value_is_dropped_harms_nobody() {
 
 /// C13: the payload's own destructor.
 #[test]
-fn a_payload_that_panics_when_dropped_harms_nobody() {
+fn c13_a_payload_that_panics_when_dropped_harms_nobody() {
     each_builder(|builder| {
         let runtime = builder.on_unhandled(|_| {}).build().unwrap();
         for _ in 0..5 {
@@ -136,7 +136,7 @@ impl Wake for BadWaker {
 
 /// C13: in a waker, called by a task that ends.
 #[test]
-fn a_waker_that_panics_when_a_task_ends_harms_nobody() {
+fn c13_a_waker_that_panics_when_a_task_ends_harms_nobody() {
     each_builder(|builder| {
         let reports = Count::default();
         let theirs = reports.clone();
@@ -159,7 +159,7 @@ fn a_waker_that_panics_when_a_task_ends_harms_nobody() {
 
 /// C13: in a waker, called by a timer.
 #[test]
-fn a_waker_that_panics_when_a_timer_fires_harms_nobody() {
+fn c13_a_waker_that_panics_when_a_timer_fires_harms_nobody() {
     each_builder(|builder| {
         let runtime = builder.on_unhandled(|_| {}).build().unwrap();
         runtime.block_on(async {
@@ -177,7 +177,7 @@ fn a_waker_that_panics_when_a_timer_fires_harms_nobody() {
 
 /// C13: in the destructor of a waker.
 #[test]
-fn a_waker_that_panics_when_dropped_harms_nobody() {
+fn c13_a_waker_that_panics_when_dropped_harms_nobody() {
     struct Armed {
         _bomb: Bomb,
     }
@@ -200,7 +200,7 @@ fn a_waker_that_panics_when_dropped_harms_nobody() {
 
 /// C13, S2-12: in a callback.
 #[test]
-fn a_callback_that_panics_is_reported_and_the_join_resolves() {
+fn c13_a_callback_that_panics_is_reported_and_the_join_resolves() {
     each_builder(|builder| {
         let reports: Arc<Mutex<Vec<String>>> = Arc::default();
         let theirs = Arc::clone(&reports);
@@ -237,7 +237,7 @@ fn a_callback_that_panics_is_reported_and_the_join_resolves() {
 
 /// X4: in a callback of a timer.
 #[test]
-fn a_timer_callback_that_panics_is_reported_and_the_timers_go_on() {
+fn x4_a_timer_callback_that_panics_is_reported_and_the_timers_go_on() {
     each_builder(|builder| {
         let reports = Count::default();
         let theirs = reports.clone();
@@ -260,7 +260,7 @@ fn a_timer_callback_that_panics_is_reported_and_the_timers_go_on() {
 
 /// C13: in the hooks for threads.
 #[test]
-fn hooks_for_threads_that_panic_harm_nobody() {
+fn c13_hooks_for_threads_that_panic_harm_nobody() {
     each_builder(|builder| {
         let starts = Count::default();
         let theirs = starts.clone();
@@ -284,7 +284,7 @@ fn hooks_for_threads_that_panic_harm_nobody() {
 
 /// C13: in the hook for the unhandled.
 #[test]
-fn a_hook_for_the_unhandled_that_panics_harms_nobody() {
+fn c13_a_hook_for_the_unhandled_that_panics_harms_nobody() {
     each_builder(|builder| {
         let calls = Count::default();
         let theirs = calls.clone();
@@ -310,7 +310,7 @@ fn a_hook_for_the_unhandled_that_panics_harms_nobody() {
 
 /// C13: in the future of `block_on`.
 #[test]
-fn a_panic_in_block_on_comes_out_of_it_and_leaves_the_runtime_well() {
+fn c13_a_panic_in_block_on_comes_out_of_it_and_leaves_the_runtime_well() {
     each_size(|runtime| {
         let panic = catch_unwind(AssertUnwindSafe(|| {
             runtime.block_on(async {
@@ -330,7 +330,7 @@ fn a_panic_in_block_on_comes_out_of_it_and_leaves_the_runtime_well() {
 
 /// C13: in a nested `block_on`.
 #[test]
-fn a_panic_in_a_nested_block_on_is_the_panic_of_its_task() {
+fn c13_a_panic_in_a_nested_block_on_is_the_panic_of_its_task() {
     each_size(|runtime| {
         let error = runtime.block_on(async {
             let task: rt::JoinHandle<()> = rt::spawn(async {
@@ -372,7 +372,7 @@ fn a_panic_in_blocking_work_goes_to_who_joins_it() {
 
 /// C13: `block_in_place` unwinds through the task.
 #[test]
-fn a_panic_in_block_in_place_is_the_panic_of_its_task() {
+fn c13_a_panic_in_block_in_place_is_the_panic_of_its_task() {
     each_size(|runtime| {
         let error = runtime.block_on(async {
             let task: rt::JoinHandle<()> =
@@ -386,7 +386,7 @@ fn a_panic_in_block_in_place_is_the_panic_of_its_task() {
 
 /// C13: the scope of a `timeout` passes the panic of its body on.
 #[test]
-fn a_panic_inside_a_timeout_is_the_panic_of_its_task() {
+fn c13_a_panic_inside_a_timeout_is_the_panic_of_its_task() {
     each_size(|runtime| {
         let error = runtime.block_on(async {
             let task: rt::JoinHandle<()> = rt::spawn(async {
@@ -403,7 +403,7 @@ fn a_panic_inside_a_timeout_is_the_panic_of_its_task() {
 
 /// C13: panics while the runtime ends.
 #[test]
-fn panics_during_the_shutdown_do_not_hang_it() {
+fn c13_panics_during_the_shutdown_do_not_hang_it() {
     each_builder(|builder| {
         let runtime = builder.on_unhandled(|_| {}).build().unwrap();
         for _ in 0..10 {
@@ -512,7 +512,7 @@ fn a_sleep_outside_a_runtime_panics() {
 
 /// C13: a task that panics in the middle of `select!`-like polling by hand stays pending for nobody.
 #[test]
-fn a_future_that_panics_under_a_hand_written_combinator_fails_its_task_alone() {
+fn c13_a_future_that_panics_under_a_hand_written_combinator_fails_its_task_alone() {
     each_size(|runtime| {
         let error = runtime.block_on(async {
             let task: rt::JoinHandle<()> = rt::spawn(async {

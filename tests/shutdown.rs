@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_secs(3600);
 
 /// C17.
 #[test]
-fn a_runtime_without_tasks_ends_clean() {
+fn c17_a_runtime_without_tasks_ends_clean() {
     each_builder(|builder| {
         let report = builder.build().unwrap().shutdown(LONG);
         assert!(report.is_clean(), "{report}");
@@ -28,7 +28,7 @@ fn a_runtime_without_tasks_ends_clean() {
 
 /// C17: at no moment in the life of a task is the end of the runtime waited for in vain.
 #[test]
-fn a_shutdown_in_the_middle_of_the_work_does_not_wait_for_the_grace() {
+fn c17_a_shutdown_in_the_middle_of_the_work_does_not_wait_for_the_grace() {
     must_end("shutting down", || {
         for round in 0..200 {
             let runtime = support::builder(support::SIZES[round % 4]).build().unwrap();
@@ -53,7 +53,7 @@ fn a_shutdown_in_the_middle_of_the_work_does_not_wait_for_the_grace() {
 
 /// C17, X3: leftovers are cancelled, cleaned up and awaited.
 #[test]
-fn leftovers_are_cancelled_and_their_cleanup_is_awaited() {
+fn c17_x3_leftovers_are_cancelled_and_their_cleanup_is_awaited() {
     each_builder(|builder| {
         let log = Log::default();
         let theirs = log.clone();
@@ -99,7 +99,7 @@ fn block_on_leaves_nothing_behind() {
 
 /// C17: joins of cancelled leftovers resolve, and say why.
 #[test]
-fn who_joins_a_task_of_an_ended_runtime_is_told() {
+fn c17_who_joins_a_task_of_an_ended_runtime_is_told() {
     each_builder(|builder| {
         let runtime = builder.build().unwrap();
         let task = runtime.spawn(pending::<()>());
@@ -113,7 +113,7 @@ fn who_joins_a_task_of_an_ended_runtime_is_told() {
 
 /// C17, X3.
 #[test]
-fn a_cleanup_that_never_ends_is_cut_off_at_the_grace_and_named() {
+fn c17_x3_a_cleanup_that_never_ends_is_cut_off_at_the_grace_and_named() {
     each_builder(|builder| {
         let dropped = Count::default();
         let held = dropped.on_drop();
@@ -152,7 +152,7 @@ fn a_cleanup_that_never_ends_is_cut_off_at_the_grace_and_named() {
 
 /// C17: a poll that does not return cannot be ended, but cannot hang the exit either.
 #[test]
-fn a_task_stuck_in_its_poll_is_left_behind_and_reported() {
+fn c17_a_task_stuck_in_its_poll_is_left_behind_and_reported() {
     for n_workers in [1, 2, 8] {
         must_end("with a stuck task", move || {
             let runtime = support::builder(n_workers).build().unwrap();
@@ -178,7 +178,7 @@ fn a_task_stuck_in_its_poll_is_left_behind_and_reported() {
 
 /// C17: blocking jobs that run cannot be stopped.
 #[test]
-fn a_stuck_blocking_job_is_left_behind_and_reported() {
+fn c17_a_stuck_blocking_job_is_left_behind_and_reported() {
     each_builder(|builder| {
         let runtime = builder.build().unwrap();
         let (began, begin) = mpsc::channel();
@@ -199,7 +199,7 @@ fn a_stuck_blocking_job_is_left_behind_and_reported() {
 
 /// X3: blocking jobs that end in time are awaited, those that wait in line never run.
 #[test]
-fn running_blocking_jobs_are_awaited_and_waiting_ones_never_begin() {
+fn x3_running_blocking_jobs_are_awaited_and_waiting_ones_never_begin() {
     each_builder(|builder| {
         let runtime = builder.blocking_threads(1).build().unwrap();
         let (ended, second_ran) = (Flag::default(), Flag::default());
@@ -222,7 +222,7 @@ fn running_blocking_jobs_are_awaited_and_waiting_ones_never_begin() {
 
 /// C17: a task spawned while the runtime ends is dropped like the others.
 #[test]
-fn tasks_spawned_during_the_shutdown_are_ended_too() {
+fn c17_tasks_spawned_during_the_shutdown_are_ended_too() {
     struct SpawnsOnDrop(Count);
     impl Drop for SpawnsOnDrop {
         fn drop(&mut self) {
@@ -445,7 +445,7 @@ fn local_tasks_are_dropped_on_their_thread() {
 
 /// C17: with no grace at all everything is still dropped.
 #[test]
-fn a_shutdown_without_grace_drops_everything() {
+fn c17_a_shutdown_without_grace_drops_everything() {
     each_builder(|builder| {
         let runtime = builder.on_unhandled(|_| {}).build().unwrap();
         let dropped = Count::default();

@@ -143,7 +143,7 @@ fn metrics_count_what_is_alive() {
 
 /// E1: what is spawned eagerly has run up to its first await when `spawn` returns.
 #[test]
-fn an_eager_task_begins_before_spawn_returns() {
+fn e1_an_eager_task_begins_before_spawn_returns() {
     each_size(|runtime| {
         let log = Log::default();
         let theirs = log.clone();
@@ -314,7 +314,7 @@ fn plain_threads_spawn_and_join() {
 
 /// C13: a blocking join inside a task helps, on one worker too.
 #[test]
-fn a_blocking_join_inside_a_task_does_not_deadlock() {
+fn c13_a_blocking_join_inside_a_task_does_not_deadlock() {
     each_size(|runtime| {
         let value = runtime.block_on(async {
             rt::spawn(async {

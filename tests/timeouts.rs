@@ -39,7 +39,7 @@ fn an_operation_that_takes_too_long_is_given_up() {
 
 /// T10: the error says which limit, and when.
 #[test]
-fn the_error_names_the_deadline_and_the_line() {
+fn t10_the_error_names_the_deadline_and_the_line() {
     exact(async {
         let start = rt::Instant::now();
         let line = line!() + 1;
@@ -62,7 +62,7 @@ fn the_error_names_the_deadline_and_the_line() {
 
 /// T1, T3: the outer limit is the shorter one.
 #[test]
-fn of_nested_timeouts_the_shorter_outer_one_fires() {
+fn t1_t3_of_nested_timeouts_the_shorter_outer_one_fires() {
     each_size_virtual(|runtime| {
         runtime.block_on(async {
             let start = rt::Instant::now();
@@ -79,7 +79,7 @@ fn of_nested_timeouts_the_shorter_outer_one_fires() {
 
 /// T1: the inner limit is the shorter one, and the outer one goes on.
 #[test]
-fn a_shorter_inner_timeout_fires_alone() {
+fn t1_a_shorter_inner_timeout_fires_alone() {
     each_size_virtual(|runtime| {
         runtime.block_on(async {
             let start = rt::Instant::now();
@@ -96,7 +96,7 @@ fn a_shorter_inner_timeout_fires_alone() {
 
 /// T3: both deadlines pass while the thread is busy.
 #[test]
-fn when_both_deadlines_have_passed_the_outermost_wins() {
+fn t3_when_both_deadlines_have_passed_the_outermost_wins() {
     for (outer, inner) in [(10, 20), (20, 10), (10, 10)] {
         exact(async move {
             let went_on = Flag::default();
@@ -119,7 +119,7 @@ fn when_both_deadlines_have_passed_the_outermost_wins() {
 
 /// T4, W1.
 #[test]
-fn a_timeout_of_nothing_polls_its_body_once() {
+fn t4_w1_a_timeout_of_nothing_polls_its_body_once() {
     each_size_virtual(|runtime| {
         runtime.block_on(async {
             let log = Log::default();
@@ -141,7 +141,7 @@ fn a_timeout_of_nothing_polls_its_body_once() {
 
 /// T7: late, but without an await in between.
 #[test]
-fn a_body_that_is_through_late_gives_its_value() {
+fn t7_a_body_that_is_through_late_gives_its_value() {
     exact(async {
         let value = rt::timeout(ms(10), async {
             rt::time::advance(ms(50));
@@ -153,7 +153,7 @@ fn a_body_that_is_through_late_gives_its_value() {
 
 /// T9: it works wherever a future is polled.
 #[test]
-fn a_timeout_works_in_block_on_and_under_any_combinator() {
+fn t9_a_timeout_works_in_block_on_and_under_any_combinator() {
     each_size(|runtime| {
         assert!(
             runtime
@@ -172,7 +172,7 @@ fn a_timeout_works_in_block_on_and_under_any_combinator() {
 
 /// T12.
 #[test]
-fn virtual_timeouts_are_exact() {
+fn t12_virtual_timeouts_are_exact() {
     each_size_virtual(|runtime| {
         runtime.block_on(async {
             let start = rt::Instant::now();
@@ -193,7 +193,7 @@ fn virtual_timeouts_are_exact() {
 
 /// W2: an owned task has ended, cleanup and all, before the timeout returns.
 #[test]
-fn a_timeout_on_an_owned_task_waits_for_its_end() {
+fn w2_a_timeout_on_an_owned_task_waits_for_its_end() {
     each_size_virtual(|runtime| {
         let cleaned = Flag::default();
         let theirs = cleaned.clone();
@@ -213,7 +213,7 @@ fn a_timeout_on_an_owned_task_waits_for_its_end() {
 
 /// C7, H1: a plain handle only stops waiting.
 #[test]
-fn a_timeout_on_a_handle_leaves_the_task_alone() {
+fn c7_h1_a_timeout_on_a_handle_leaves_the_task_alone() {
     each_size_virtual(|runtime| {
         runtime.block_on(async {
             let mut task = rt::spawn(async {
@@ -229,7 +229,7 @@ fn a_timeout_on_a_handle_leaves_the_task_alone() {
 
 /// W4: what is shielded completes, and its value wins.
 #[test]
-fn a_shielded_body_gives_its_value_late() {
+fn w4_a_shielded_body_gives_its_value_late() {
     each_size_virtual(|runtime| {
         runtime.block_on(async {
             let start = rt::Instant::now();
@@ -245,7 +245,7 @@ fn a_shielded_body_gives_its_value_late() {
 
 /// W6: a cancelled inner task is no timeout.
 #[test]
-fn a_cancellation_inside_is_not_taken_for_a_timeout() {
+fn w6_a_cancellation_inside_is_not_taken_for_a_timeout() {
     each_size_virtual(|runtime| {
         runtime.block_on(async {
             let task = rt::spawn(pending::<()>());
@@ -259,7 +259,7 @@ fn a_cancellation_inside_is_not_taken_for_a_timeout() {
 
 /// T2, C7: the task is cancelled while a timeout runs in it.
 #[test]
-fn cancelling_the_task_ends_the_timeout_and_its_body() {
+fn t2_c7_cancelling_the_task_ends_the_timeout_and_its_body() {
     each_size_virtual(|runtime| {
         let log = Log::default();
         let theirs = log.clone();
@@ -282,7 +282,7 @@ fn cancelling_the_task_ends_the_timeout_and_its_body() {
 
 /// T2: in the same moment the cancellation of the task wins.
 #[test]
-fn a_cancellation_in_the_moment_of_the_deadline_wins() {
+fn t2_a_cancellation_in_the_moment_of_the_deadline_wins() {
     exact(async {
         let task = rt::spawn(async { rt::timeout(ms(10), pending::<()>()).await });
         rt::yield_now().await;
@@ -303,7 +303,7 @@ fn a_cancellation_in_the_moment_of_the_deadline_wins() {
 
 /// W5, C2: the value that arrives in the moment of the deadline is given, or stays where it was.
 #[test]
-fn a_timeout_that_races_an_item_loses_nothing() {
+fn w5_c2_a_timeout_that_races_an_item_loses_nothing() {
     const ROUNDS: u32 = 2000;
     each_size(|runtime| {
         runtime.block_on(async {

@@ -10,7 +10,7 @@ use support::{Count, Flag, Log, each_size, each_size_virtual, exact, ms, poll_on
 
 /// X2.
 #[test]
-fn equal_deadlines_fire_in_the_order_they_were_set() {
+fn x2_equal_deadlines_fire_in_the_order_they_were_set() {
     let log = Log::default();
     let theirs = log.clone();
     exact(async move {
@@ -34,7 +34,7 @@ fn equal_deadlines_fire_in_the_order_they_were_set() {
 
 /// X2: also for callbacks, and mixed with other deadlines.
 #[test]
-fn callbacks_come_by_deadline_and_then_by_order() {
+fn x2_callbacks_come_by_deadline_and_then_by_order() {
     let log = Log::default();
     let theirs = log.clone();
     exact(async move {
@@ -49,7 +49,7 @@ fn callbacks_come_by_deadline_and_then_by_order() {
 
 /// T12.
 #[test]
-fn virtual_sleeps_are_exact_on_any_number_of_workers() {
+fn t12_virtual_sleeps_are_exact_on_any_number_of_workers() {
     each_size_virtual(|runtime| {
         runtime.block_on(async {
             let start = rt::Instant::now();
@@ -72,7 +72,7 @@ fn virtual_sleeps_are_exact_on_any_number_of_workers() {
 
 /// T12: the clock does not stop at a timer that was dropped, nor jump over one that is set.
 #[test]
-fn the_virtual_clock_ignores_timers_that_were_dropped() {
+fn t12_the_virtual_clock_ignores_timers_that_were_dropped() {
     each_size_virtual(|runtime| {
         for _ in 0..3 {
             runtime.block_on(async {
@@ -89,7 +89,7 @@ fn the_virtual_clock_ignores_timers_that_were_dropped() {
 
 /// T12: while anything can run, or a blocking job does, the clock stands still.
 #[test]
-fn the_virtual_clock_stands_still_while_work_is_under_way() {
+fn t12_the_virtual_clock_stands_still_while_work_is_under_way() {
     each_size_virtual(|runtime| {
         runtime.block_on(async {
             let start = rt::Instant::now();
@@ -173,7 +173,7 @@ fn sleeps_are_never_early() {
 
 /// T4: what is due already does not wait.
 #[test]
-fn a_sleep_of_nothing_is_ready_at_once() {
+fn t4_a_sleep_of_nothing_is_ready_at_once() {
     each_size_virtual(|runtime| {
         runtime.block_on(async {
             let start = rt::Instant::now();

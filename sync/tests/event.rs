@@ -11,7 +11,7 @@ use support::{Log, Random, named, poll_then_drop, polled, waiting};
 
 /// E1.
 #[test]
-fn set_wakes_everyone_in_the_order_of_waiting() {
+fn e1_set_wakes_everyone_in_the_order_of_waiting() {
     let event = Event::new();
     let log = Log::default();
     let mut waiters: Vec<_> = (0..100).map(|n| named(event.wait(), n, &log)).collect();
@@ -23,7 +23,7 @@ fn set_wakes_everyone_in_the_order_of_waiting() {
 
 /// E1.
 #[test]
-fn whoever_waited_is_let_go_even_if_clear_follows_at_once() {
+fn e1_whoever_waited_is_let_go_even_if_clear_follows_at_once() {
     let event = Event::new();
     let mut waiter = waiting(event.wait());
     event.set();
@@ -36,7 +36,7 @@ fn whoever_waited_is_let_go_even_if_clear_follows_at_once() {
 
 /// E2.
 #[test]
-fn waiting_for_a_set_event_returns_at_once() {
+fn e2_waiting_for_a_set_event_returns_at_once() {
     let event = Event::new();
     event.set();
     polled(event.wait()).ready();
@@ -45,7 +45,7 @@ fn waiting_for_a_set_event_returns_at_once() {
 
 /// E2.
 #[test]
-fn a_dropped_waiter_is_not_woken() {
+fn e2_a_dropped_waiter_is_not_woken() {
     let event = Event::new();
     let log = Log::default();
     let mut first = named(event.wait(), 1, &log);
@@ -59,7 +59,7 @@ fn a_dropped_waiter_is_not_woken() {
 
 /// E2.
 #[test]
-fn a_waiter_dropped_after_it_was_let_go_harms_nobody() {
+fn e2_a_waiter_dropped_after_it_was_let_go_harms_nobody() {
     let event = Event::new();
     let first = waiting(event.wait());
     let mut second = waiting(event.wait());
@@ -70,7 +70,7 @@ fn a_waiter_dropped_after_it_was_let_go_harms_nobody() {
 
 /// E1: pulses of `set` and `clear` against threads that wait: each pulse lets go all who were there.
 #[test]
-fn no_pulse_is_missed() {
+fn e1_no_pulse_is_missed() {
     const WAITERS: usize = 3;
     const ROUNDS: usize = 3_000;
     let event = Event::new();
@@ -101,7 +101,7 @@ fn no_pulse_is_missed() {
 
 /// E2: chaos: waiters come and give up anywhere while the flag goes on and off.
 #[test]
-fn giving_up_anywhere_leaves_the_line_in_order() {
+fn e2_giving_up_anywhere_leaves_the_line_in_order() {
     let event = Event::new();
     std::thread::scope(|threads| {
         for seed in 1..=3 {

@@ -11,7 +11,7 @@ use support::{Log, Random, named, poll_then_drop, polled, waiting};
 
 /// M1.
 #[test]
-fn the_lock_goes_round_in_the_order_of_waiting() {
+fn m1_the_lock_goes_round_in_the_order_of_waiting() {
     let mutex = Mutex::new(());
     let log = Log::default();
     let held = mutex.try_lock().unwrap();
@@ -26,7 +26,7 @@ fn the_lock_goes_round_in_the_order_of_waiting() {
 
 /// M1: no window in which a newcomer could slip in.
 #[test]
-fn a_lock_that_is_being_handed_over_is_not_free() {
+fn m1_a_lock_that_is_being_handed_over_is_not_free() {
     let mutex = Mutex::new(());
     let held = mutex.try_lock().unwrap();
     let mut first = waiting(mutex.lock());
@@ -41,7 +41,7 @@ fn a_lock_that_is_being_handed_over_is_not_free() {
 
 /// M2.
 #[test]
-fn a_waiter_dropped_after_it_was_handed_the_lock_passes_it_on() {
+fn m2_a_waiter_dropped_after_it_was_handed_the_lock_passes_it_on() {
     let mutex = Mutex::new(());
     let held = mutex.try_lock().unwrap();
     let first = waiting(mutex.lock());
@@ -56,7 +56,7 @@ fn a_waiter_dropped_after_it_was_handed_the_lock_passes_it_on() {
 
 /// M2.
 #[test]
-fn a_waiter_dropped_in_line_leaves_no_trace() {
+fn m2_a_waiter_dropped_in_line_leaves_no_trace() {
     let mutex = Mutex::new(());
     let held = mutex.try_lock().unwrap();
     let first = waiting(mutex.lock());
@@ -74,7 +74,7 @@ fn a_waiter_dropped_in_line_leaves_no_trace() {
 
 /// M3: whoever has the guard may unlock, in any thread.
 #[test]
-fn a_guard_unlocks_from_another_thread() {
+fn m3_a_guard_unlocks_from_another_thread() {
     let mutex = Mutex::new(1);
     let guard = mutex.try_lock().unwrap();
     std::thread::scope(|threads| {
@@ -85,7 +85,7 @@ fn a_guard_unlocks_from_another_thread() {
 
 /// M5.
 #[test]
-fn a_panic_unlocks_and_poisons_nothing() {
+fn m5_a_panic_unlocks_and_poisons_nothing() {
     let mutex = Mutex::new(1);
     let mut waiter = polled(mutex.lock());
     let panic = catch_unwind(AssertUnwindSafe(|| {
@@ -100,7 +100,7 @@ fn a_panic_unlocks_and_poisons_nothing() {
 
 /// M1: a future may be polled by another task than before.
 #[test]
-fn the_latest_waker_is_the_one_that_is_woken() {
+fn m1_the_latest_waker_is_the_one_that_is_woken() {
     let mutex = Arc::new(Mutex::new(()));
     let held = mutex.try_lock().unwrap();
     let mut lock = Box::pin(mutex.lock());
@@ -116,7 +116,7 @@ fn the_latest_waker_is_the_one_that_is_woken() {
 
 /// M1: the owned forms stand in the same line.
 #[test]
-fn owned_and_borrowed_locks_share_one_line() {
+fn m1_owned_and_borrowed_locks_share_one_line() {
     let mutex = Arc::new(Mutex::new(()));
     let held = Arc::clone(&mutex).try_lock_owned().unwrap();
     let mut first = waiting(Arc::clone(&mutex).lock_owned());
@@ -136,7 +136,7 @@ fn owned_and_borrowed_locks_share_one_line() {
 
 /// M1: the value is protected, by tasks and plain threads alike.
 #[test]
-fn no_update_is_lost_between_tasks_and_threads() {
+fn m1_no_update_is_lost_between_tasks_and_threads() {
     const ROUNDS: u32 = 5_000;
     let mutex = Mutex::new(0);
     std::thread::scope(|threads| {
@@ -158,7 +158,7 @@ fn no_update_is_lost_between_tasks_and_threads() {
 
 /// M2: chaos: locks taken, waited for and given up at every point; the lock is never stuck, never shared.
 #[test]
-fn the_lock_is_never_stuck_when_waiters_give_up_anywhere() {
+fn m2_the_lock_is_never_stuck_when_waiters_give_up_anywhere() {
     let mutex = Mutex::new((0_u64, false));
     let entered = std::sync::atomic::AtomicU64::new(0);
     std::thread::scope(|threads| {

@@ -96,7 +96,7 @@ fn an_unread_value_is_dropped_once() {
 
 /// C2: chaos: sent = received + given back + dropped unread, wherever either side gives up.
 #[test]
-fn no_value_is_lost_or_doubled() {
+fn c2_no_value_is_lost_or_doubled() {
     const ROUNDS: usize = 20_000;
     let (received, returned) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let token = Arc::new(());

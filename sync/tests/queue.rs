@@ -9,7 +9,7 @@ use support::{Log, named, polled, waiting};
 
 /// Q1: a slot that becomes free belongs to the first blocked putter, even before that has run.
 #[test]
-fn a_freed_slot_goes_to_the_first_blocked_putter() {
+fn q1_a_freed_slot_goes_to_the_first_blocked_putter() {
     let queue = Queue::bounded(1);
     queue.try_put("old").unwrap();
     let mut blocked = waiting(queue.put("blocked"));
@@ -28,7 +28,7 @@ fn a_freed_slot_goes_to_the_first_blocked_putter() {
 
 /// Q1: the same on the other side.
 #[test]
-fn an_item_goes_to_the_first_waiting_getter() {
+fn q1_an_item_goes_to_the_first_waiting_getter() {
     let queue = Queue::unbounded();
     let log = Log::default();
     let mut first = named(queue.get(), 1, &log);
@@ -49,7 +49,7 @@ fn an_item_goes_to_the_first_waiting_getter() {
 
 /// Q1: blocked putters put in the order in which they were blocked, and the items come out in order.
 #[test]
-fn blocked_putters_are_served_in_order() {
+fn q1_blocked_putters_are_served_in_order() {
     let queue = Queue::bounded(2);
     let mut putters: Vec<_> = (0..6).map(|n| polled(queue.put(n))).collect();
     let is_done = |putter: &mut support::Polled<_>| putter.poll().is_ready();
@@ -67,7 +67,7 @@ fn blocked_putters_are_served_in_order() {
 
 /// Q2: a getter that was promised an item and is dropped has taken nothing; the next gets it, in order.
 #[test]
-fn a_dropped_getter_leaves_its_item_at_the_front() {
+fn q2_a_dropped_getter_leaves_its_item_at_the_front() {
     let queue = Queue::unbounded();
     let first = waiting(queue.get());
     let second = waiting(queue.get());
@@ -83,7 +83,7 @@ fn a_dropped_getter_leaves_its_item_at_the_front() {
 
 /// Q2: a putter that was promised a slot and is dropped has put nothing; the next gets the slot.
 #[test]
-fn a_dropped_putter_has_put_nothing() {
+fn q2_a_dropped_putter_has_put_nothing() {
     let queue = Queue::bounded(1);
     queue.try_put(0).unwrap();
     let first = waiting(queue.put(1));
@@ -98,7 +98,7 @@ fn a_dropped_putter_has_put_nothing() {
 
 /// Q2: those who gave up are not kept in the lines.
 #[test]
-fn a_hundred_thousand_waiters_that_gave_up_leave_nothing() {
+fn q2_a_hundred_thousand_waiters_that_gave_up_leave_nothing() {
     let queue = Queue::<u8>::bounded(1);
     for _ in 0..100_000 {
         drop(waiting(queue.get()));
@@ -114,7 +114,7 @@ fn a_hundred_thousand_waiters_that_gave_up_leave_nothing() {
 
 /// Q3.
 #[test]
-fn task_done_beyond_the_count_is_an_error() {
+fn q3_task_done_beyond_the_count_is_an_error() {
     let queue = Queue::unbounded();
     assert!(queue.task_done().is_err());
     queue.try_put(()).unwrap();
@@ -124,7 +124,7 @@ fn task_done_beyond_the_count_is_an_error() {
 
 /// Q3: exactly as many calls succeed as items were put, whoever calls.
 #[test]
-fn concurrent_task_done_does_not_underflow() {
+fn q3_concurrent_task_done_does_not_underflow() {
     let queue = Queue::unbounded();
     (0..1_000).for_each(|n| queue.try_put(n).unwrap());
     let n_ok: usize = std::thread::scope(|threads| {
@@ -137,7 +137,7 @@ fn concurrent_task_done_does_not_underflow() {
 
 /// Q4.
 #[test]
-fn join_waits_for_the_work_and_not_for_an_empty_queue() {
+fn q4_join_waits_for_the_work_and_not_for_an_empty_queue() {
     let queue = Queue::unbounded();
     polled(queue.join()).ready();
     queue.try_put(1).unwrap();
@@ -150,7 +150,7 @@ fn join_waits_for_the_work_and_not_for_an_empty_queue() {
 
 /// Q4: an item is counted before anybody can have it.
 #[test]
-fn work_is_counted_before_it_is_visible() {
+fn q4_work_is_counted_before_it_is_visible() {
     let queue = Queue::unbounded();
     std::thread::scope(|threads| {
         threads.spawn(|| {
@@ -170,7 +170,7 @@ fn work_is_counted_before_it_is_visible() {
 
 /// Q4: a job is finished when it is dropped, by a panic too.
 #[test]
-fn a_job_is_done_when_it_is_dropped() {
+fn q4_a_job_is_done_when_it_is_dropped() {
     let queue = Queue::unbounded();
     queue.try_put(String::from("job")).unwrap();
     let job = block_on(queue.take()).unwrap();
@@ -186,7 +186,7 @@ fn a_job_is_done_when_it_is_dropped() {
 
 /// Q5.
 #[test]
-fn shutdown_gives_blocked_putters_their_items_back() {
+fn q5_shutdown_gives_blocked_putters_their_items_back() {
     let queue = Queue::bounded(1);
     queue.try_put(1).unwrap();
     let mut blocked = waiting(queue.put(2));
@@ -204,7 +204,7 @@ fn shutdown_gives_blocked_putters_their_items_back() {
 
 /// Q5: a slot promised before the end is worth nothing after it; the item comes back.
 #[test]
-fn a_promised_slot_is_void_after_shutdown() {
+fn q5_a_promised_slot_is_void_after_shutdown() {
     let queue = Queue::bounded(1);
     queue.try_put(1).unwrap();
     let mut blocked = waiting(queue.put(2));
@@ -216,7 +216,7 @@ fn a_promised_slot_is_void_after_shutdown() {
 
 /// Q5.
 #[test]
-fn shutdown_wakes_getters_of_an_empty_queue() {
+fn q5_shutdown_wakes_getters_of_an_empty_queue() {
     let queue = Queue::<u8>::unbounded();
     let mut getters = [waiting(queue.get()), waiting(queue.get())];
     let mut items = waiting(async { queue.stream().next().await });
@@ -227,7 +227,7 @@ fn shutdown_wakes_getters_of_an_empty_queue() {
 
 /// Q5: with the last item promised to one getter, the others wait until it is certain that it is gone.
 #[test]
-fn getters_behind_a_promised_item_end_when_it_is_taken_or_get_it() {
+fn q5_getters_behind_a_promised_item_end_when_it_is_taken_or_get_it() {
     for give_up in [false, true] {
         let queue = Queue::unbounded();
         let mut first = waiting(queue.get());
@@ -249,7 +249,7 @@ fn getters_behind_a_promised_item_end_when_it_is_taken_or_get_it() {
 
 /// Q6.
 #[test]
-fn shutdown_now_returns_what_was_in_the_queue() {
+fn q6_shutdown_now_returns_what_was_in_the_queue() {
     let queue = Queue::unbounded();
     (1..=3).for_each(|n| queue.try_put(n).unwrap());
     let taken = queue.try_get().unwrap();
@@ -263,7 +263,7 @@ fn shutdown_now_returns_what_was_in_the_queue() {
 
 /// Q6: an item promised to a getter that has not run is still in the queue.
 #[test]
-fn shutdown_now_takes_promised_items_too() {
+fn q6_shutdown_now_takes_promised_items_too() {
     let queue = Queue::unbounded();
     let mut getter = waiting(queue.get());
     let dropped = waiting(queue.get());
@@ -277,7 +277,7 @@ fn shutdown_now_takes_promised_items_too() {
 
 /// Q7.
 #[test]
-fn shutting_down_twice_changes_nothing_and_now_is_more() {
+fn q7_shutting_down_twice_changes_nothing_and_now_is_more() {
     let queue = Queue::unbounded();
     queue.try_put(1).unwrap();
     queue.shutdown();
@@ -291,7 +291,7 @@ fn shutting_down_twice_changes_nothing_and_now_is_more() {
 
 /// Q8.
 #[test]
-fn the_constructors_say_what_the_bound_is() {
+fn q8_the_constructors_say_what_the_bound_is() {
     assert_eq!(Queue::<u8>::bounded(3).capacity(), Some(3));
     assert_eq!(Queue::<u8>::unbounded().capacity(), None);
 }
@@ -299,13 +299,13 @@ fn the_constructors_say_what_the_bound_is() {
 /// Q8.
 #[test]
 #[should_panic(expected = "at least one item")]
-fn a_queue_without_room_is_a_mistake() {
+fn q8_a_queue_without_room_is_a_mistake() {
     Queue::<u8>::bounded(0);
 }
 
 /// Q5: what carries an item that is not `Sync` still is an error that goes through `?`.
 #[test]
-fn errors_box_whatever_the_item_is() {
+fn q5_errors_box_whatever_the_item_is() {
     fn put() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let queue = Queue::<Box<dyn FnOnce() + Send>>::unbounded();
         queue.shutdown();

@@ -12,7 +12,7 @@ use support::{Random, poll_then_drop, polled};
 
 /// Q2, C2: chaos on both sides of a small queue: sent = received + still queued.
 #[test]
-fn every_item_is_received_once_or_still_queued() {
+fn q2_c2_every_item_is_received_once_or_still_queued() {
     const ROUNDS: usize = 25_000;
     let queue = Queue::bounded(2);
     let n_put = AtomicUsize::new(0);
@@ -59,7 +59,7 @@ fn every_item_is_received_once_or_still_queued() {
 
 /// Q1, Q2: one producer's items come out in its order, though getters give up all the time.
 #[test]
-fn order_survives_getters_that_give_up() {
+fn q1_q2_order_survives_getters_that_give_up() {
     let queue = Queue::bounded(3);
     std::thread::scope(|threads| {
         threads.spawn(|| {
@@ -84,7 +84,7 @@ fn order_survives_getters_that_give_up() {
 
 /// Q5, Q6: shutting down in the middle: each item was got, returned to its putter, or drained.
 #[test]
-fn shutting_down_in_the_middle_loses_nothing() {
+fn q5_q6_shutting_down_in_the_middle_loses_nothing() {
     for round in 0..300 {
         let queue = Queue::bounded(2);
         let mut seen = std::thread::scope(|threads| {
@@ -116,7 +116,7 @@ fn shutting_down_in_the_middle_loses_nothing() {
 
 /// N12: against a model that is plainly right, on one thread: random steps, one answer.
 #[test]
-fn random_steps_agree_with_a_simple_model() {
+fn n12_random_steps_agree_with_a_simple_model() {
     for seed in 0..200 {
         let mut random = Random::new(seed);
         let capacity = 1 + random.below(3) as usize;

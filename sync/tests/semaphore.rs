@@ -11,7 +11,7 @@ use support::{Log, Random, named, poll_then_drop, polled, waiting};
 
 /// P1.
 #[test]
-fn permits_are_granted_in_the_order_of_waiting() {
+fn p1_permits_are_granted_in_the_order_of_waiting() {
     let semaphore = Semaphore::new(0);
     let log = Log::default();
     let mut waiters: Vec<_> = (0..3)
@@ -27,7 +27,7 @@ fn permits_are_granted_in_the_order_of_waiting() {
 
 /// P1: while a permit is being handed over, it is not to be had.
 #[test]
-fn a_permit_that_is_being_handed_over_is_not_free() {
+fn p1_a_permit_that_is_being_handed_over_is_not_free() {
     let semaphore = Semaphore::new(1);
     let held = semaphore.try_acquire().unwrap();
     let mut waiter = waiting(semaphore.acquire());
@@ -43,7 +43,7 @@ fn a_permit_that_is_being_handed_over_is_not_free() {
 
 /// P1: a large request at the front is not overtaken.
 #[test]
-fn small_requests_do_not_overtake_a_large_one() {
+fn p1_small_requests_do_not_overtake_a_large_one() {
     let semaphore = Semaphore::new(2);
     let held = semaphore.try_acquire().unwrap();
     let mut large = waiting(semaphore.acquire_many(2));
@@ -61,7 +61,7 @@ fn small_requests_do_not_overtake_a_large_one() {
 
 /// P1: when the large request at the front gives up, those behind it are served.
 #[test]
-fn giving_up_at_the_front_serves_those_behind() {
+fn p1_giving_up_at_the_front_serves_those_behind() {
     let semaphore = Semaphore::new(1);
     let large = waiting(semaphore.acquire_many(2));
     let mut small = waiting(semaphore.acquire());
@@ -73,7 +73,7 @@ fn giving_up_at_the_front_serves_those_behind() {
 
 /// P2: all of the permits go on, not only one.
 #[test]
-fn permits_granted_to_a_dropped_waiter_go_to_the_next() {
+fn p2_permits_granted_to_a_dropped_waiter_go_to_the_next() {
     let semaphore = Semaphore::new(0);
     let large = waiting(semaphore.acquire_many(3));
     let mut others: Vec<_> = (0..3).map(|_| waiting(semaphore.acquire())).collect();
@@ -88,7 +88,7 @@ fn permits_granted_to_a_dropped_waiter_go_to_the_next() {
 
 /// P3.
 #[test]
-fn a_bounded_semaphore_refuses_permits_beyond_its_bound() {
+fn p3_a_bounded_semaphore_refuses_permits_beyond_its_bound() {
     let semaphore = Semaphore::bounded(2);
     let out = semaphore.try_acquire_many(2).unwrap();
     assert!(
@@ -104,13 +104,13 @@ fn a_bounded_semaphore_refuses_permits_beyond_its_bound() {
 /// P3.
 #[test]
 #[should_panic(expected = "the semaphore has at most 1 permits")]
-fn adding_too_many_panics() {
+fn p3_adding_too_many_panics() {
     Semaphore::bounded(1).add_permits(1);
 }
 
 /// P4.
 #[test]
-fn available_counts_what_is_free() {
+fn p4_available_counts_what_is_free() {
     let semaphore = Semaphore::new(3);
     let one = semaphore.try_acquire().unwrap();
     assert_eq!(semaphore.available(), 2);
@@ -122,7 +122,7 @@ fn available_counts_what_is_free() {
 
 /// P1: closing tells those who wait and those who come; permits that are out stay good.
 #[test]
-fn closing_refuses_waiters_and_newcomers() {
+fn p1_closing_refuses_waiters_and_newcomers() {
     let semaphore = Arc::new(Semaphore::new(1));
     let held = semaphore.try_acquire().unwrap();
     let mut waiter = waiting(semaphore.acquire());
@@ -142,7 +142,7 @@ fn closing_refuses_waiters_and_newcomers() {
 
 /// P2: what was granted before closing is still a permit, or goes back.
 #[test]
-fn a_grant_from_before_closing_counts() {
+fn p2_a_grant_from_before_closing_counts() {
     let semaphore = Semaphore::new(0);
     let mut first = waiting(semaphore.acquire());
     let second = waiting(semaphore.acquire());
@@ -155,7 +155,7 @@ fn a_grant_from_before_closing_counts() {
 
 /// P5: never more inside than there are permits, from tasks and threads.
 #[test]
-fn no_more_are_inside_than_there_are_permits() {
+fn p5_no_more_are_inside_than_there_are_permits() {
     let semaphore = Semaphore::new(2);
     let inside = AtomicUsize::new(0);
     std::thread::scope(|threads| {
@@ -180,7 +180,7 @@ fn no_more_are_inside_than_there_are_permits() {
 
 /// P2: chaos: requests of different sizes given up anywhere; the permits are all there in the end.
 #[test]
-fn permits_are_conserved_when_waiters_give_up_anywhere() {
+fn p2_permits_are_conserved_when_waiters_give_up_anywhere() {
     const PERMITS: usize = 5;
     let semaphore = Semaphore::new(PERMITS);
     let out = AtomicUsize::new(0);

@@ -28,7 +28,7 @@ fn poll_with<F: Future>(future: &mut Pin<Box<F>>, wake: impl Fn() + Send + Sync 
 
 /// N12: the wakers behind one that panics are called, and nothing is poisoned.
 #[test]
-fn a_waker_that_panics_harms_nobody() {
+fn n12_a_waker_that_panics_harms_nobody() {
     let event = Event::new();
     let mut bad = Box::pin(event.wait());
     poll_with(&mut bad, || panic!("a waker's panic"));
@@ -47,7 +47,7 @@ fn a_waker_that_panics_harms_nobody() {
 
 /// N12: a waker may use the very primitive that calls it: no lock is held.
 #[test]
-fn wakers_are_called_outside_the_lock() {
+fn n12_wakers_are_called_outside_the_lock() {
     let event = Arc::new(Event::new());
     let mut wait = Box::pin(event.wait());
     let inner = Arc::clone(&event);
@@ -82,7 +82,7 @@ fn wakers_are_called_outside_the_lock() {
 
 /// N12: being polled without having been woken changes nothing.
 #[test]
-fn spurious_polls_do_no_harm() {
+fn n12_spurious_polls_do_no_harm() {
     let mutex = Mutex::new(());
     let held = mutex.try_lock().unwrap();
     let mut first = waiting(mutex.lock());
@@ -99,7 +99,7 @@ fn spurious_polls_do_no_harm() {
 
 /// N12: a future that is dropped while its thread unwinds leaves its line like any other.
 #[test]
-fn unwinding_out_of_a_wait_leaves_the_line_in_order() {
+fn n12_unwinding_out_of_a_wait_leaves_the_line_in_order() {
     let semaphore = Semaphore::new(0);
     let panic = catch_unwind(AssertUnwindSafe(|| {
         let _first = waiting(semaphore.acquire());
@@ -112,7 +112,7 @@ fn unwinding_out_of_a_wait_leaves_the_line_in_order() {
 
 /// N12: a million waiters that gave up on one long wait leave nothing behind (scaled down).
 #[test]
-fn waiters_that_gave_up_are_not_kept() {
+fn n12_waiters_that_gave_up_are_not_kept() {
     let event = Event::new();
     let mut stays = waiting(event.wait());
     for _ in 0..100_000 {
@@ -125,7 +125,7 @@ fn waiters_that_gave_up_are_not_kept() {
 
 /// N12: a future that was never polled is in no line, and may be dropped or moved.
 #[test]
-fn a_future_that_was_not_polled_waits_for_nothing() {
+fn n12_a_future_that_was_not_polled_waits_for_nothing() {
     let semaphore = Semaphore::new(1);
     let acquire = semaphore.acquire();
     let moved = [acquire];

@@ -11,7 +11,7 @@ use crate::wait_list::WaitList;
 
 /// M1.
 #[test]
-fn two_holders_are_one_after_the_other() {
+fn m1_two_holders_are_one_after_the_other() {
     loom::model(|| {
         let shared = Arc::new(Mutex::new(Watched::new()));
         let other = Arc::clone(&shared);
@@ -28,7 +28,7 @@ fn two_holders_are_one_after_the_other() {
 
 /// M1: `try_lock` keeps out as long as somebody holds the lock or is about to.
 #[test]
-fn try_lock_does_not_slip_in() {
+fn m1_try_lock_does_not_slip_in() {
     loom::model(|| {
         let shared = Arc::new(Mutex::new(Watched::new()));
         let (waits, tries) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -44,7 +44,7 @@ fn try_lock_does_not_slip_in() {
 
 /// M2.
 #[test]
-fn the_lock_is_not_stuck_when_a_waiter_gives_up() {
+fn m2_the_lock_is_not_stuck_when_a_waiter_gives_up() {
     loom::model(|| {
         let shared = Arc::new(Mutex::new(Watched::new()));
         let (first, second) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -105,7 +105,7 @@ fn an_unlocking_is_seen_by_who_begins_to_wait(looks_again: bool) {
 
 /// M1.
 #[test]
-fn the_mark_and_the_look_are_one_step() {
+fn m1_the_mark_and_the_look_are_one_step() {
     an_unlocking_is_seen_by_who_begins_to_wait(true);
 }
 

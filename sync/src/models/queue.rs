@@ -8,7 +8,7 @@ use crate::Queue;
 
 /// Q1: with one slot, two items and a getter: both pass, in order.
 #[test]
-fn a_full_queue_passes_everything_in_order() {
+fn q1_a_full_queue_passes_everything_in_order() {
     loom::model(|| {
         let queue = Queue::bounded(1);
         let producer = queue.clone();
@@ -27,7 +27,7 @@ fn a_full_queue_passes_everything_in_order() {
 
 /// Q2: one getter gives up, at whatever moment; the other gets the item.
 #[test]
-fn an_item_is_not_lost_with_a_getter_that_gives_up() {
+fn q2_an_item_is_not_lost_with_a_getter_that_gives_up() {
     loom::model(|| {
         let queue = Queue::unbounded();
         let (first, second) = (queue.clone(), queue.clone());
@@ -43,7 +43,7 @@ fn an_item_is_not_lost_with_a_getter_that_gives_up() {
 
 /// Q5: whoever begins to wait while the queue is shut down hears of it.
 #[test]
-fn shutdown_misses_nobody() {
+fn q5_shutdown_misses_nobody() {
     loom::model(|| {
         let queue = Queue::<u8>::bounded(1);
         let other = queue.clone();
@@ -55,7 +55,7 @@ fn shutdown_misses_nobody() {
 
 /// Q4: a joiner that begins to wait while the last work is reported hears of it.
 #[test]
-fn join_ends_with_the_last_task() {
+fn q4_join_ends_with_the_last_task() {
     loom::model(|| {
         let queue = Queue::unbounded();
         queue.try_put(1).unwrap();

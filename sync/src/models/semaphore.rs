@@ -11,7 +11,7 @@ use crate::wait_list::WaitList;
 
 /// P1.
 #[test]
-fn one_permit_serves_two_one_after_the_other() {
+fn p1_one_permit_serves_two_one_after_the_other() {
     loom::model(|| {
         let shared = Arc::new((Semaphore::new(1), Watched::new()));
         let other = Arc::clone(&shared);
@@ -29,7 +29,7 @@ fn one_permit_serves_two_one_after_the_other() {
 
 /// P1: a request for two is served by two who give back one each.
 #[test]
-fn a_large_request_gathers_its_permits() {
+fn p1_a_large_request_gathers_its_permits() {
     loom::model(|| {
         let shared = Arc::new(Semaphore::new(0));
         let givers = [(); 2].map(|()| {
@@ -46,7 +46,7 @@ fn a_large_request_gathers_its_permits() {
 
 /// P2.
 #[test]
-fn permits_are_conserved_when_a_waiter_gives_up() {
+fn p2_permits_are_conserved_when_a_waiter_gives_up() {
     loom::model(|| {
         let shared = Arc::new(Semaphore::new(0));
         let (first, second) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -62,7 +62,7 @@ fn permits_are_conserved_when_a_waiter_gives_up() {
 
 /// P1: closing reaches whoever begins to wait at the same time.
 #[test]
-fn closing_misses_nobody() {
+fn p1_closing_misses_nobody() {
     loom::model(|| {
         let shared = Arc::new(Semaphore::new(0));
         let other = Arc::clone(&shared);
@@ -104,7 +104,7 @@ fn giver_and_waiter_see_each_other(looks_before: bool) {
 
 /// P1.
 #[test]
-fn either_the_giver_or_the_waiter_sees_the_other() {
+fn p1_either_the_giver_or_the_waiter_sees_the_other() {
     giver_and_waiter_see_each_other(false);
 }
 

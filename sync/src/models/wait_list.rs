@@ -125,7 +125,7 @@ fn a_waiter_gets_the_ticket(fault: Fault) {
 
 /// N12.
 #[test]
-fn no_wake_up_is_lost() {
+fn n12_no_wake_up_is_lost() {
     a_waiter_gets_the_ticket(Fault::None);
 }
 
@@ -137,7 +137,7 @@ fn mutant_without_a_second_look_loses_a_wake_up() {
 
 /// N12: a waiter that sleeps is woken by the waker it polled with.
 #[test]
-fn a_sleeping_waiter_is_woken() {
+fn n12_a_sleeping_waiter_is_woken() {
     loom::model(|| {
         let gate = Arc::new(Gate::new(0, Fault::None));
         let other = Arc::clone(&gate);
@@ -176,7 +176,7 @@ fn mutant_that_keeps_its_grant_strands_the_next() {
 
 /// N12: what was done before the grant is seen after it, though the waiter does not lock.
 #[test]
-fn a_grant_carries_what_came_before_it() {
+fn n12_a_grant_carries_what_came_before_it() {
     loom::model(|| {
         let shared = Arc::new((Gate::new(0, Fault::None), Watched::new()));
         let other = Arc::clone(&shared);
@@ -236,7 +236,7 @@ fn a_granted_waiter_belongs_to_its_future(order: Ordering, answer_first: bool) {
 
 /// N12.
 #[test]
-fn the_phase_is_stored_last_and_releases() {
+fn n12_the_phase_is_stored_last_and_releases() {
     a_granted_waiter_belongs_to_its_future(Release, true);
 }
 
