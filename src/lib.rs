@@ -38,7 +38,7 @@ pub use rt_tasks_runtime::{
     JoinError, JoinHandle, Metrics, MissedTick, NoRuntime, OwnedTask, Panic, Runtime,
     ShutdownReport, TaskId, TaskInfo, Unhandled, block_in_place, block_on, defer, finally,
     interval, interval_at, shield, sleep, sleep_until, spawn, spawn_blocking, spawn_compute,
-    spawn_local, task, time, timeout, timeout_at, yield_now,
+    spawn_local, task, task_local, time, timeout, timeout_at, yield_now,
 };
 
 pub use rt_tasks_sync::{

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::cancel::Scope;
+use crate::locals::Frame;
 use crate::reactor::Reactor;
 use crate::scheduler::{Seat, Shared};
 use crate::task::Header;
@@ -27,11 +28,16 @@ pub(crate) const UNLIMITED: u8 = u8::MAX;
 /// 2. `seat` is null or points to a seat of `runtime` that this thread holds.
 /// 3. `task` is null or points to the header of the task that this thread is polling, alive meanwhile.
 /// 4. `scope` is null or points to a scope whose owner is being polled or dropped on this thread.
+/// 5. `frames` is null or points to a frame that its maker takes away before it goes.
 pub(crate) struct Context {
     pub(crate) runtime: Cell<*const Shared>,
     pub(crate) seat: Cell<*const Seat>,
     pub(crate) task: Cell<*const Header>,
     pub(crate) scope: Cell<*const Scope>,
+    /// Values of task-locals may be set on this thread outside any task.
+    pub(crate) has_locals: Cell<bool>,
+    /// The innermost value of a task-local that is not inherited.
+    pub(crate) frames: Cell<*const Frame>,
     /// The running task asked to be queued again at the back.
     pub(crate) yielded: Cell<bool>,
     pub(crate) budget: Cell<u8>,
@@ -53,6 +59,8 @@ thread_local! {
             seat: Cell::new(ptr::null()),
             task: Cell::new(ptr::null()),
             scope: Cell::new(ptr::null()),
+            has_locals: Cell::new(false),
+            frames: Cell::new(ptr::null()),
             yielded: Cell::new(false),
             budget: Cell::new(UNLIMITED),
             entry: Cell::new(0),

@@ -8,6 +8,7 @@ mod cancel;
 mod context;
 #[doc(hidden)]
 pub mod coop;
+mod locals;
 mod platform;
 #[doc(hidden)]
 pub mod reactor;

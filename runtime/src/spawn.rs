@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use crate::blocking::Job;
 use crate::context;
+use crate::locals;
 use crate::scheduler::{self, Shared};
 use crate::task::{
     Birth, Boxed, Header, Hook, Inline, JoinHandle, Keep, Plain, Table, Task, TaskCell, class_of,
@@ -64,6 +65,9 @@ fn make<F: Future, H: Hook<F::Output>, K: Keep>(
     let header = unsafe { block.as_ref() };
     if let Some(name) = spec.name {
         let _ = header.cold().name.set(name.clone());
+    }
+    if locals::may_be_set() {
+        locals::inherit(header);
     }
     trace::spawned(header);
     header.state.init();

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use super::scope::{CleanupFuture, Scope, report};
 use crate::context;
+use crate::locals;
 use crate::task::Panic;
 use crate::unhandled::Unhandled;
 
@@ -63,6 +64,7 @@ fn with_scope<R>(f: impl FnOnce(Option<&Scope>) -> R) -> R {
 /// Starts cleanup in the innermost scope. Outside any scope it becomes a task of the runtime, and outside any
 /// runtime it is run to its end here: it is never lost.
 pub(crate) fn start_in_current_scope(cleanup: CleanupFuture) {
+    let cleanup = locals::keep(cleanup);
     let left = with_scope(|scope| match scope {
         Some(scope) => {
             scope.start(cleanup);
@@ -132,7 +134,8 @@ where
     F: Future + Send + 'static,
     F::Output: CleanupOutput,
 {
-    if with_scope(|scope| scope.map(|scope| scope.defer(boxed(cleanup)))).is_none() {
+    let cleanup = locals::keep(boxed(cleanup));
+    if with_scope(|scope| scope.map(|scope| scope.defer(cleanup))).is_none() {
         panic!(
             "rt::defer outside any scope: call it inside a task, a timeout or the future of block_on"
         );

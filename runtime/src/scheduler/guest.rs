@@ -26,6 +26,7 @@ use super::worker::{Turn, Worker};
 use crate::blocking::Job;
 use crate::cancel::{ScopeEnd, ScopedBody};
 use crate::context::{self, BUDGET};
+use crate::locals::{Frame, Outside};
 use crate::platform::NEVER;
 use crate::shim::lock_std;
 use crate::task::Ran;
@@ -113,10 +114,14 @@ struct Before {
     entry: u64,
     seat_behind: *const Seat,
     is_nested: bool,
+    frames: *const Frame,
+    locals: Outside,
 }
 
 impl<'a> Guest<'a> {
     fn enter(shared: &'a Arc<Shared>) -> Self {
+        // While the context still says whose they are.
+        let locals = Outside::enter();
         let (before, entry) = context::with(|cx| {
             let (entry, entry_before) = cx.begin_entry();
             let is_nested = ptr::eq(cx.runtime.get(), Arc::as_ptr(shared));
@@ -133,6 +138,8 @@ impl<'a> Guest<'a> {
                 entry: entry_before,
                 seat_behind: cx.seat_behind.replace(ptr::null()),
                 is_nested,
+                frames: cx.frames.replace(ptr::null()),
+                locals,
             };
             (before, entry)
         });
@@ -286,6 +293,7 @@ impl<'a> Guest<'a> {
 impl Drop for Guest<'_> {
     fn drop(&mut self) {
         lock_std(&self.shared.guests).retain(|main| !Arc::ptr_eq(main, &self.main));
+        self.before.locals.leave();
         let seat_now = context::with(|cx| {
             // The future may have panicked with another runtime entered.
             cx.leave_stray(Arc::as_ptr(self.shared), self.entry);
@@ -296,6 +304,7 @@ impl Drop for Guest<'_> {
             cx.task.set(self.before.task);
             cx.scope.set(self.before.scope);
             cx.budget.set(self.before.budget);
+            cx.frames.set(self.before.frames);
             let keeps = self.before.is_nested && self.own_seat.is_none();
             cx.seat.set(if keeps {
                 seat_now

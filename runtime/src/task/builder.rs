@@ -5,6 +5,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::{JoinHandle, Plain, Ran, Task, harness};
+use crate::context::{self, Restore};
 use crate::scheduler;
 use crate::spawn::{self, Spec, Work};
 
@@ -112,7 +113,12 @@ impl Builder {
 
 /// The first poll, here.
 fn run_now(task: Task) {
-    if let Ran::Again(task) = harness::run(task) {
+    let ran = context::with(|cx| {
+        // The spawner's own task-locals are not the task's.
+        let _frames = Restore::set(&cx.frames, std::ptr::null());
+        harness::run(task)
+    });
+    if let Ran::Again(task) = ran {
         scheduler::schedule(task);
     }
 }

@@ -36,6 +36,7 @@ use super::info::{TaskId, TaskInfo, TaskState};
 use super::returns::Node;
 use super::state::State;
 use crate::cancel::{Cancelled, Scope};
+use crate::locals::{Locals, Snapshot};
 use crate::scheduler::Shared;
 use crate::shim::UnsafeCell;
 use crate::shim::atomic::{AtomicPtr, Ordering};
@@ -99,26 +100,28 @@ unsafe impl Sync for Header {}
 
 /// What few tasks have: made on first use.
 ///
-/// Each part is under its own lock or set once, except `scope` and `shields`, which belong to the thread that
-/// has `RUNNING`.
+/// Each part is under its own lock or set once, except `scope` and `locals`, which belong to the thread that
+/// has `RUNNING`; what is inherited is written before the task is shared.
 #[derive(Default)]
 pub(crate) struct Cold {
     pub(crate) name: OnceLock<Arc<str>>,
     pub(crate) cancelled: OnceLock<Cancelled>,
     pub(crate) on_finish: Mutex<Callbacks>,
     pub(crate) scope: Scope,
+    pub(crate) locals: Locals,
     pub(crate) busy_micros: AtomicU64,
 }
 
 /// The done callbacks that were not called yet.
 #[derive(Default)]
 pub(crate) struct Callbacks {
-    pub(crate) waiting: VecDeque<Callback>,
+    pub(crate) waiting: VecDeque<(Snapshot, Callback)>,
     /// A thread is calling them, and looks for more before it stops.
     pub(crate) is_calling: bool,
 }
 
-/// A done callback. It gets the header while the result is in place and nobody else touches it.
+/// A done callback. It gets the header while the result is in place and nobody else touches it, and runs with the
+/// task-locals of the place where it was registered.
 pub(crate) type Callback = Box<dyn FnOnce(NonNull<Header>, &TaskInfo) + Send>;
 
 impl Node for Header {
@@ -238,6 +241,12 @@ impl Header {
     pub(crate) fn set_wait_reason(&self, reason: Option<&'static &'static str>) {
         let pointer = reason.map_or(ptr::null_mut(), |reason| ptr::from_ref(reason).cast_mut());
         self.wait_reason.store(pointer, Ordering::Relaxed);
+    }
+
+    /// Whether the cold part was ever needed.
+    #[inline]
+    pub(crate) fn has_cold(&self) -> bool {
+        !self.cold.load(Ordering::Relaxed).is_null()
     }
 
     /// The cold part, if it was ever needed.

@@ -50,7 +50,12 @@ pub(crate) fn run(task: Task) -> Ran {
 
 /// Ends a task whose runtime is going away, on this thread.
 pub(crate) fn abort(task: Task) {
-    if let Ran::Again(task) = run_in(task, Some(Mode::Abort)) {
+    let ran = context::with(|cx| {
+        // It may end inside another one's poll.
+        let _frames = Restore::set(&cx.frames, std::ptr::null());
+        run_in(task, Some(Mode::Abort))
+    });
+    if let Ran::Again(task) = ran {
         unreachable!("an aborted task is complete: {task:?}");
     }
 }
@@ -127,6 +132,7 @@ unsafe fn poll_cell<F: Future, H: Hook<F::Output>, K: Keep>(
         } else if poll_cleanup(&cell.header).is_pending() {
             return Poll::Pending;
         }
+        cold.locals.clear();
     }
     // SAFETY: Invariant 1: the hook is ours until we complete.
     let hook = unsafe { (*cell.hook.get()).take() };
@@ -427,12 +433,13 @@ pub(crate) fn call_back(header: NonNull<Header>) {
     info.state = super::TaskState::Finished;
     loop {
         let mut callbacks = lock_std(list);
-        let Some(callback) = callbacks.waiting.pop_front() else {
+        let Some((locals, callback)) = callbacks.waiting.pop_front() else {
             callbacks.is_calling = false;
             return;
         };
         drop(callbacks);
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| callback(header, &info))) {
+        let call = AssertUnwindSafe(|| crate::locals::within(locals, || callback(header, &info)));
+        if let Err(payload) = catch_unwind(call) {
             this.runtime()
                 .report(Unhandled::callback(Panic::new(payload), info.clone()));
         }

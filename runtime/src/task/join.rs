@@ -23,7 +23,7 @@ use super::harness;
 use super::info::{TaskId, TaskInfo};
 use crate::cancel::Cancelled;
 use crate::shim::lock_std;
-use crate::{context, coop, scheduler};
+use crate::{context, coop, locals, scheduler};
 
 /// A handle to a spawned task: a future of its result.
 ///
@@ -183,7 +183,7 @@ impl<T> JoinHandle<T> {
         let header = self.header();
         lock_std(&header.cold().on_finish)
             .waiting
-            .push_back(callback);
+            .push_back((locals::current(), callback));
         if header.state.set_callbacks().is_complete() {
             harness::call_back(self.header);
         }

@@ -25,6 +25,7 @@ pub use info::{TaskId, TaskInfo, TaskState};
 pub use join::{CancelHandle, JoinHandle, OwnedTask};
 
 use crate::context;
+pub use crate::locals::{LocalScope, OwnLocalScope, OwnTaskLocal, Reset, TaskLocal};
 
 /// The task that this code runs in, if it is one.
 #[must_use]
