@@ -43,7 +43,7 @@ pub use rt_tasks_runtime::{
 
 pub use rt_tasks_sync::{
     BoxError, ChildOutput, FailureKind, GroupBuilder, GroupError, GroupHandle, GroupScope, Policy,
-    TaskFailure, TaskGroup, ok,
+    Ready, SpawnInTurn, Start, StartError, TaskFailure, TaskGroup, ok,
 };
 
 #[cfg(feature = "fs")]

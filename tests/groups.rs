@@ -1,26 +1,16 @@
 //! The contract of `TaskGroup`: nobody outlives the scope, every error is kept, failures cancel.
 
+mod support;
+
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rt::{BoxError, FailureKind, Policy, TaskGroup};
+use support::each_body;
 
 const MS: Duration = Duration::from_millis(1);
-
-/// Runs a test on a current-thread runtime with virtual time, and on 1, 2 and 8 workers with it.
-fn on_each<F: Future<Output = ()>>(test: impl Fn() -> F) {
-    rt::Builder::current_thread()
-        .virtual_time(true)
-        .build()
-        .unwrap()
-        .block_on(test());
-    for n_workers in [1, 2, 8] {
-        let builder = rt::Builder::new().workers(n_workers).virtual_time(true);
-        builder.build().unwrap().block_on(test());
-    }
-}
 
 fn messages(error: &rt::GroupError) -> Vec<String> {
     error
@@ -38,7 +28,7 @@ async fn fails_after(delay: Duration, message: &'static str) -> io::Result<()> {
 /// G1: errors in the order of completion, that of the body last.
 #[test]
 fn g1_errors_are_kept_in_the_order_of_completion_and_the_body_comes_last() {
-    on_each(|| async {
+    each_body(|| async {
         let error = TaskGroup::options()
             .policy(Policy::CollectAll)
             .scope(|group| async move {
@@ -57,7 +47,7 @@ fn g1_errors_are_kept_in_the_order_of_completion_and_the_body_comes_last() {
 /// G2: a child's failure cancels the others and drops the body, whose cleanup is awaited.
 #[test]
 fn g2_a_failing_child_cancels_its_siblings_and_the_body_and_awaits_their_cleanup() {
-    on_each(|| async {
+    each_body(|| async {
         let n_clean = Arc::new(AtomicUsize::new(0));
         let clean = |delay: u32| {
             let n_clean = n_clean.clone();
@@ -89,7 +79,7 @@ fn g2_a_failing_child_cancels_its_siblings_and_the_body_and_awaits_their_cleanup
 /// G3: a child that is cancelled on its own is no error.
 #[test]
 fn g3_cancelling_one_child_leaves_the_group_alone() {
-    on_each(|| async {
+    each_body(|| async {
         let value = TaskGroup::scope(|group| async move {
             let lost = group.spawn_ok(std::future::pending::<()>());
             let kept = group.spawn_ok(async {
@@ -110,7 +100,7 @@ fn g3_cancelling_one_child_leaves_the_group_alone() {
 /// G4: cancelling the parent cancels all children, and they have ended when its join resolves.
 #[test]
 fn g4_dropping_a_group_cancels_its_children_and_the_scope_around_awaits_them() {
-    on_each(|| async {
+    each_body(|| async {
         let n_ended = Arc::new(AtomicUsize::new(0));
         let theirs = n_ended.clone();
         let parent = rt::spawn(TaskGroup::scope(move |group| async move {
@@ -134,7 +124,7 @@ fn g4_dropping_a_group_cancels_its_children_and_the_scope_around_awaits_them() {
 /// G4, T10: the same under a timeout, which returns only after every child has ended.
 #[test]
 fn g4_t10_a_timeout_around_a_group_waits_for_the_children_it_cancels() {
-    on_each(|| async {
+    each_body(|| async {
         let n_ended = Arc::new(AtomicUsize::new(0));
         let theirs = n_ended.clone();
         let scope = TaskGroup::scope(move |group| async move {
@@ -153,7 +143,7 @@ fn g4_t10_a_timeout_around_a_group_waits_for_the_children_it_cancels() {
 /// G8: on a closing group a child is spawned cancelled; its body never runs.
 #[test]
 fn g8_a_child_spawned_by_the_cleanup_of_a_failed_group_never_runs() {
-    on_each(|| async {
+    each_body(|| async {
         let has_run = Arc::new(AtomicUsize::new(0));
         let theirs = has_run.clone();
         let error = TaskGroup::scope(|group| async move {
@@ -206,7 +196,7 @@ fn g9_a_hydra_of_100_000_children_is_awaited_to_the_last_head() {
 /// G12: an error that the body saw by awaiting the child is raised by the group all the same, once.
 #[test]
 fn g12_an_error_the_body_saw_is_reported_once() {
-    on_each(|| async {
+    each_body(|| async {
         let error = TaskGroup::options()
             .policy(Policy::CollectAll)
             .scope(|group| async move {
@@ -232,7 +222,7 @@ fn g12_an_error_the_body_saw_is_reported_once() {
 /// G13: a value returned early waits for the children.
 #[test]
 fn g13_returning_a_value_waits_for_the_children() {
-    on_each(|| async {
+    each_body(|| async {
         let start = rt::Instant::now();
         let value = TaskGroup::scope(|group| async move {
             group.spawn(rt::sleep(40 * MS));
@@ -247,7 +237,7 @@ fn g13_returning_a_value_waits_for_the_children() {
 /// G6: groups inside groups keep their tree; `leaves` goes through it.
 #[test]
 fn g6_nested_groups_keep_the_tree_of_their_errors() {
-    on_each(|| async {
+    each_body(|| async {
         let error = TaskGroup::options()
             .policy(Policy::CollectAll)
             .scope(|group| async move {
@@ -275,7 +265,7 @@ fn g6_nested_groups_keep_the_tree_of_their_errors() {
 /// G7: a panicking child is a failure with its payload; one of the body is raised again after all have ended.
 #[test]
 fn g7_panics_are_kept_and_the_body_s_own_goes_on_after_the_children() {
-    on_each(|| async {
+    each_body(|| async {
         let error = TaskGroup::scope(|group| async move {
             group.spawn(async {
                 if rt::task::current().is_some() {
@@ -312,7 +302,7 @@ fn g7_panics_are_kept_and_the_body_s_own_goes_on_after_the_children() {
 /// N2: the first success cancels the others, and their failures do not count.
 #[test]
 fn n2_the_first_success_cancels_the_others() {
-    on_each(|| async {
+    each_body(|| async {
         let mut handles = vec![];
         let start = rt::Instant::now();
         TaskGroup::options()
@@ -340,7 +330,7 @@ fn n2_the_first_success_cancels_the_others() {
 /// N3: at most `n` children at once, in the order of their spawns, and none is lost.
 #[test]
 fn n3_a_limit_lets_so_many_run_at_once() {
-    on_each(|| async {
+    each_body(|| async {
         let log = Arc::new(Mutex::new((0, 0, vec![])));
         let theirs = log.clone();
         let start = rt::Instant::now();
@@ -375,7 +365,7 @@ fn n3_a_limit_lets_so_many_run_at_once() {
 /// G19: the deadline of a group cancels body and children and is told as what it is.
 #[test]
 fn g19_a_deadline_ends_the_group() {
-    on_each(|| async {
+    each_body(|| async {
         let start = rt::Instant::now();
         let error = TaskGroup::options()
             .deadline(start + 20 * MS)
@@ -396,7 +386,7 @@ fn g19_a_deadline_ends_the_group() {
 /// S0-16: a blocking child's error fails the group.
 #[test]
 fn a_blocking_child_fails_the_group_like_any_other() {
-    on_each(|| async {
+    each_body(|| async {
         let error = TaskGroup::scope(|group| async move {
             group.spawn_blocking(|| "x".parse::<u32>());
             std::future::pending::<()>().await;

@@ -294,3 +294,77 @@ fn blocked_workers_do_not_pile_up_threads() {
         assert!(n_threads <= 8, "{n_threads} threads for 2 workers");
     });
 }
+
+/// Children of one group, one after the other: ten million, or fewer where nothing is optimised.
+const N_CHILDREN: u64 = if cfg!(debug_assertions) {
+    500_000
+} else {
+    10_000_000
+};
+
+/// How much the resident memory grows while children follow each other, `each` at a time, in one group.
+async fn growth_of_a_group(group: &rt::TaskGroup, each: u64, spawn: impl Fn(u64)) -> u64 {
+    let batch = async |from: u64| {
+        (from..from + each).for_each(&spawn);
+        while !group.is_empty() {
+            rt::yield_now().await;
+        }
+    };
+    for number in 0..100 {
+        batch(number).await;
+    }
+    let before = resident();
+    for number in (0..N_CHILDREN).step_by(usize::try_from(each).unwrap()) {
+        batch(number).await;
+    }
+    resident().saturating_sub(before)
+}
+
+/// G15: a group holds the memory of its live children, however many it has had.
+#[test]
+fn g15_ten_million_children_of_one_group_leave_memory_flat() {
+    in_a_process_of_its_own(
+        "g15_ten_million_children_of_one_group_leave_memory_flat",
+        || {
+            println!("{N_CHILDREN} children");
+            let runtime = support::builder(2).build().unwrap();
+            let scope = rt::TaskGroup::scope(async |group| {
+                let one = growth_of_a_group(&group, 1, |number| {
+                    drop(group.spawn(async move { rt::ok([number; 20]) }));
+                });
+                let many = growth_of_a_group(&group, 100, |number| {
+                    drop(group.spawn(async move { rt::ok([number; 20]) }));
+                });
+                Ok((one.await, many.await))
+            });
+            let (one, many) = runtime.block_on(scope).unwrap();
+            assert!(one < 4096, "{one} KiB more, one at a time");
+            assert!(many < 4096, "{many} KiB more, a hundred at a time");
+        },
+    );
+}
+
+/// G15, N2, N4: nor does a group with an error handler keep anything of children that fail.
+#[test]
+fn g15_n2_n4_errors_that_go_to_a_handler_leave_memory_flat() {
+    in_a_process_of_its_own(
+        "g15_n2_n4_errors_that_go_to_a_handler_leave_memory_flat",
+        || {
+            println!("{N_CHILDREN} children");
+            let n_errors = support::Count::default();
+            let theirs = n_errors.clone();
+            let runtime = support::builder(2).build().unwrap();
+            let scope = rt::TaskGroup::options()
+                .on_error(move |_| theirs.add())
+                .scope(async |group| {
+                    Ok(growth_of_a_group(&group, 100, |_| {
+                        drop(group.spawn(async { "x".parse::<u32>() }));
+                    })
+                    .await)
+                });
+            let grown = runtime.block_on(scope).unwrap();
+            assert!(grown < 4096, "{grown} KiB more");
+            assert!(n_errors.get() as u64 >= N_CHILDREN);
+        },
+    );
+}

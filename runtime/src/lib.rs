@@ -45,6 +45,8 @@ pub use time::{
     sleep_until, timeout, timeout_at,
 };
 pub use unhandled::Unhandled;
+#[doc(hidden)]
+pub use unhandled::report_lost;
 
 /// How long cleanup may take by default.
 const DEFAULT_GRACE: std::time::Duration = std::time::Duration::from_secs(10);

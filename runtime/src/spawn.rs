@@ -207,7 +207,7 @@ pub fn spawn_hooked<F, H>(
 ) -> JoinHandle<H::Value>
 where
     F: Future + Send + 'static,
-    H: Hook<F::Output> + Send + 'static,
+    H: Hook<F::Output, Value: Send> + Send + 'static,
 {
     let spec = Spec {
         location,
@@ -332,7 +332,7 @@ pub fn spawn_work<F, T, H>(
 ) -> JoinHandle<H::Value>
 where
     F: FnOnce() -> T + Send + 'static,
-    H: Hook<T> + Send + 'static,
+    H: Hook<T, Value: Send> + Send + 'static,
 {
     on_current("spawning blocking work", |shared| {
         spawn_work_on(

@@ -25,6 +25,10 @@ enum Kind {
     },
     CallbackPanic(Panic, Box<TaskInfo>),
     StrayPanic(Panic),
+    LostFailure {
+        what: String,
+        error: Box<dyn Error + Send + Sync>,
+    },
     NoThread {
         error: std::io::Error,
         n_running: usize,
@@ -72,6 +76,7 @@ impl Unhandled {
             Kind::CleanupPanic(panic) | Kind::CallbackPanic(panic, _) | Kind::StrayPanic(panic) => {
                 Some(panic)
             }
+            Kind::LostFailure { error, .. } => error.downcast_ref(),
             _ => None,
         }
     }
@@ -109,6 +114,10 @@ impl fmt::Display for Unhandled {
                 )
             }
             Kind::StrayPanic(panic) => write!(f, "a waker, destructor or callback {panic}"),
+            Kind::LostFailure { what, error } => write!(
+                f,
+                "{what} failed after the scope of its group was dropped or panicked: {error}"
+            ),
             Kind::NoThread { error, n_running } => write!(
                 f,
                 "cannot start a thread, going on with {n_running}: {error}; look at the limits on threads \
@@ -122,9 +131,15 @@ impl fmt::Display for Unhandled {
 impl Error for Unhandled {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.kind {
-            Kind::CleanupError(error) => Some(&**error),
+            Kind::CleanupError(error) | Kind::LostFailure { error, .. } => Some(&**error),
             Kind::NoThread { error, .. } | Kind::Poller(error) => Some(error),
             _ => None,
         }
     }
+}
+
+/// Reports that `what` failed where nobody is left who would return the error: plumbing for the structured forms.
+#[doc(hidden)]
+pub fn report_lost(what: String, error: Box<dyn Error + Send + Sync>) {
+    crate::cancel::report(Unhandled::new(Kind::LostFailure { what, error }));
 }

@@ -5,26 +5,22 @@
 //! itself is dropped half-way, by cancellation or otherwise, it cancels its children, and the scope around it
 //! awaits them: no child is ever orphaned.
 //!
-//! Who is in the group is in [`group_members`](crate::group_members); here are the failures, the policies and the
-//! handles.
+//! Here are the handle to the group and the ways into it. The scope is in [`group_scope`](crate::group_scope),
+//! policies and failures in [`group_core`](crate::group_core), the children in [`group_child`](crate::group_child),
+//! and who of them is not through yet in [`group_members`](crate::group_members).
 
-use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
-use rt_tasks_runtime::shim::lock_std;
-use rt_tasks_runtime::task::{self, Hook};
-use rt_tasks_runtime::{JoinError, JoinHandle, TaskId, Work, spawn_hooked, spawn_work};
+use rt_tasks_runtime::{JoinHandle, Work, spawn_hooked, spawn_work};
 
-use crate::group_error::{FailureKind, TaskFailure};
-use crate::group_members::Members;
+use crate::group_child::{Child, ChildOutput, GroupHandle, Infallible};
+use crate::group_core::Core;
 use crate::group_scope::{GroupBuilder, GroupScope};
-use crate::semaphore::Semaphore;
+use crate::group_start::{Ready, Start, ready};
+use crate::group_turn::{Place, SpawnInTurn, blocking_part, in_turn};
 
 /// An error of any type: what `?` makes of everything.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -46,86 +42,6 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// ```
 pub fn ok<T>(value: T) -> Result<T, BoxError> {
     Ok(value)
-}
-
-/// What the end of one child means for the others.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-#[non_exhaustive]
-pub enum Policy {
-    /// The first failure cancels the other children and the body.
-    #[default]
-    FailFast,
-    /// Failures cancel nobody; they are all reported at the end.
-    CollectAll,
-    /// The first child that succeeds cancels the others; failures count only if no child succeeds.
-    FirstSuccess,
-}
-
-/// What a child of a group may return.
-///
-/// `Result<T, F>` with an error that converts into the group's, `()`, or `!` (it loops for ever). For any other
-/// output use [`TaskGroup::spawn_ok`].
-#[diagnostic::on_unimplemented(
-    message = "a child of this group returns `{Self}`, which is no `Result` with an error that converts into `{E}`",
-    label = "this child's output",
-    note = "return a `Result`, or use `spawn_ok` for a child that cannot fail"
-)]
-pub trait ChildOutput<E> {
-    /// What the child's handle gives.
-    type Value;
-
-    /// The value, or the error for the group.
-    ///
-    /// # Errors
-    ///
-    /// The child's own.
-    fn into_result(self) -> Result<Self::Value, E>;
-}
-
-impl<E, T, F: Into<E>> ChildOutput<E> for Result<T, F> {
-    type Value = T;
-
-    fn into_result(self) -> Result<T, E> {
-        self.map_err(Into::into)
-    }
-}
-
-impl<E> ChildOutput<E> for () {
-    type Value = ();
-
-    fn into_result(self) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-/// The type `!`, which stable Rust lets nobody write outside a function's return type.
-mod never {
-    pub trait Returns {
-        type Output;
-    }
-
-    impl<T> Returns for fn() -> T {
-        type Output = T;
-    }
-}
-
-impl<E> ChildOutput<E> for <fn() -> ! as never::Returns>::Output {
-    type Value = Self;
-
-    fn into_result(self) -> Result<Self, E> {
-        self
-    }
-}
-
-/// The output of a child that cannot fail.
-struct Infallible<T>(T);
-
-impl<E, T> ChildOutput<E> for Infallible<T> {
-    type Value = T;
-
-    fn into_result(self) -> Result<T, E> {
-        Ok(self.0)
-    }
 }
 
 /// A group of tasks that end together; a handle to it, cheap to clone.
@@ -169,127 +85,6 @@ impl<E> Clone for TaskGroup<E> {
         Self {
             core: self.core.clone(),
         }
-    }
-}
-
-/// What a group's handles, children and scope share.
-pub(crate) struct Core<E> {
-    pub(crate) name: Option<Arc<str>>,
-    pub(crate) members: Arc<Members>,
-    policy: Policy,
-    limit: Option<Arc<Semaphore>>,
-    /// The body is to be dropped where it is suspended.
-    is_failing: AtomicBool,
-    outcome: Mutex<Outcome<E>>,
-}
-
-struct Outcome<E> {
-    failures: Vec<TaskFailure<E>>,
-    has_succeeded: bool,
-}
-
-impl<E> Core<E> {
-    pub(crate) fn new(name: Option<Arc<str>>, policy: Policy, limit: Option<usize>) -> Self {
-        Self {
-            name,
-            members: Arc::default(),
-            policy,
-            limit: limit.map(|limit| Arc::new(Semaphore::new(limit))),
-            is_failing: AtomicBool::new(false),
-            outcome: Mutex::new(Outcome {
-                failures: Vec::new(),
-                has_succeeded: false,
-            }),
-        }
-    }
-
-    /// Whether the body is to be dropped.
-    pub(crate) fn is_failing(&self) -> bool {
-        // ORDERING(failing): Acquire, for the failure that set it.
-        self.is_failing.load(Ordering::Acquire)
-    }
-
-    /// Keeps a failure, cancels every child, and has the body dropped.
-    #[track_caller]
-    pub(crate) fn fail(&self, failure: TaskFailure<E>, reason: &'static str) {
-        lock_std(&self.outcome).failures.push(failure);
-        // ORDERING(failing): Release, the failure for the scope.
-        self.is_failing.store(true, Ordering::Release);
-        self.members.cancel(reason);
-        self.members.wake();
-    }
-
-    /// A child failed.
-    fn child_failed(&self, failure: TaskFailure<E>) {
-        match self.policy {
-            Policy::FailFast => self.fail(failure, "another task of its group failed"),
-            Policy::CollectAll | Policy::FirstSuccess => {
-                lock_std(&self.outcome).failures.push(failure);
-            }
-        }
-    }
-
-    /// The body failed.
-    pub(crate) fn body_failed(&self) {
-        if self.policy == Policy::FailFast {
-            self.members.cancel("the body of its group failed");
-        }
-    }
-
-    /// A child gave its value.
-    fn child_succeeded(&self) {
-        if self.policy == Policy::FirstSuccess {
-            lock_std(&self.outcome).has_succeeded = true;
-            self.members
-                .cancel("another task of its group succeeded first");
-        }
-    }
-
-    /// The failures, for the end of the scope: none if they do not count.
-    pub(crate) fn take_failures(&self) -> Vec<TaskFailure<E>> {
-        let mut outcome = lock_std(&self.outcome);
-        let failures = std::mem::take(&mut outcome.failures);
-        if outcome.has_succeeded {
-            Vec::new()
-        } else {
-            failures
-        }
-    }
-}
-
-/// Counts a child, and takes its error.
-struct Child<E> {
-    core: Arc<Core<E>>,
-}
-
-impl<E, O: ChildOutput<E>> Hook<O> for Child<E> {
-    type Value = O::Value;
-
-    fn outcome(&mut self, result: Result<O, JoinError>) -> Result<O::Value, JoinError> {
-        let kind = match result {
-            Ok(output) => match output.into_result() {
-                Ok(value) => {
-                    self.core.child_succeeded();
-                    return Ok(value);
-                }
-                Err(error) => FailureKind::Error(error),
-            },
-            // A child that was cancelled on its own is no error (rule G3).
-            Err(error) if !error.is_panic() => return Err(error),
-            Err(error) => FailureKind::Panic(error.into_panic()),
-        };
-        let info = task::current().expect("the outcome is told where the task runs");
-        self.core.child_failed(TaskFailure {
-            kind,
-            name: info.name.clone(),
-            id: Some(info.id),
-            spawned_at: info.spawned_at,
-        });
-        Err(JoinError::failed(info))
-    }
-
-    fn finished(self) {
-        self.core.members.leave();
     }
 }
 
@@ -401,6 +196,7 @@ impl<E: Send + 'static> TaskGroup<E> {
     pub fn spawn_try<F, T>(&self, future: F) -> GroupHandle<T>
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
     {
         self.add(future, None, Location::caller())
     }
@@ -414,6 +210,7 @@ impl<E: Send + 'static> TaskGroup<E> {
     pub fn spawn_ok<F>(&self, future: F) -> GroupHandle<F::Output>
     where
         F: Future + Send + 'static,
+        F::Output: Send + 'static,
     {
         self.add(
             async move { Infallible(future.await) },
@@ -434,38 +231,171 @@ impl<E: Send + 'static> TaskGroup<E> {
         F: FnOnce() -> O + Send + 'static,
         O: ChildOutput<E>,
     {
-        let location = Location::caller();
-        self.register(|child, cancelled| {
-            spawn_work(function, child, Work::Blocking, None, location, cancelled)
-        })
+        let at = Location::caller();
+        match &self.core.limit {
+            None => self.register(|child, cancelled| {
+                spawn_work(function, child, Work::Blocking, None, at, cancelled)
+            }),
+            // It waits for its turn without holding a thread.
+            Some(limit) => {
+                let function = || function().into_result();
+                let members = self.core.members.clone();
+                let work = in_turn(Place::take(limit), members, blocking_part(function));
+                self.spawn_at_once(work, None, at)
+            }
+        }
     }
 
+    /// Spawns a child once the [`limit`](GroupBuilder::limit) of the group leaves room for it, so that a body that
+    /// produces work is slowed down to the pace of its children. Without a limit it is [`spawn`](Self::spawn).
+    ///
+    /// `spawn` never waits: there it is the child that waits for its turn, and a body that spawns without end fills
+    /// the memory with children that wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returned it drops the child, which was not spawned, and gives its place in the line up.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use rt_tasks_runtime as runtime;
+    /// # use rt_tasks_sync as rt;
+    /// # runtime::block_on(async {
+    /// rt::TaskGroup::options().limit(2).scope(async |group| {
+    ///     for _ in 0..100 {
+    ///         group.spawn_in_turn(runtime::yield_now()).await;
+    ///         assert!(group.len() <= 2);
+    ///     }
+    ///     Ok(())
+    /// })
+    /// .await
+    /// # }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn spawn_in_turn<F>(&self, future: F) -> SpawnInTurn<E, F>
+    where
+        F: Future + Send + 'static,
+        F::Output: ChildOutput<E>,
+    {
+        SpawnInTurn::new(self.clone(), future)
+    }
+
+    /// Spawns a child and waits until it says that it is ready: for a server that others need before they can go
+    /// on.
+    ///
+    /// The child is told by a [`Ready`] how to say so, and with what value. From then on it is a child like any
+    /// other. It is spawned at once, not when the future is first polled.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped before the child was ready cancels the child, and the scope around awaits its end.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`](crate::StartError) once the child has ended without being ready. In a group that fails fast
+    /// the body seldom sees one, because the child's failure ends it.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use rt_tasks_runtime as runtime;
+    /// # use rt_tasks_sync as rt;
+    /// # runtime::block_on(async {
+    /// rt::TaskGroup::scope(async |group| {
+    ///     let port = group
+    ///         .start(|ready| async move {
+    ///             runtime::yield_now().await; // binds a socket
+    ///             ready.set(8080);
+    ///             std::future::pending::<()>().await // serves
+    ///         })
+    ///         .await?;
+    ///     assert_eq!(port, 8080);
+    ///     group.cancel();
+    ///     Ok(())
+    /// })
+    /// .await
+    /// # }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn start<V, F>(&self, child: impl FnOnce(Ready<V>) -> F) -> Start<V>
+    where
+        F: Future + Send + 'static,
+        F::Output: ChildOutput<E>,
+        V: Send + 'static,
+    {
+        let (ready, answer) = ready();
+        let child = self.add(child(ready), None, Location::caller());
+        Start::new(answer, child)
+    }
+
+    /// Like [`start`](Self::start), for a child with a name.
+    ///
+    /// # Errors
+    ///
+    /// As for `start`.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn start_named<V, F>(
+        &self,
+        name: impl Into<Arc<str>>,
+        child: impl FnOnce(Ready<V>) -> F,
+    ) -> Start<V>
+    where
+        F: Future + Send + 'static,
+        F::Output: ChildOutput<E>,
+        V: Send + 'static,
+    {
+        let (ready, answer) = ready();
+        let child = self.add(child(ready), Some(&name.into()), Location::caller());
+        Start::new(answer, child)
+    }
+
+    /// Spawns a child that waits for its turn, if there are turns.
     #[track_caller]
     fn add<F>(
         &self,
         future: F,
         name: Option<&Arc<str>>,
-        location: &'static Location<'static>,
+        at: &'static Location<'static>,
     ) -> GroupHandle<<F::Output as ChildOutput<E>>::Value>
     where
         F: Future + Send + 'static,
         F::Output: ChildOutput<E>,
     {
         match &self.core.limit {
-            None => self.register(|child, cancelled| {
-                spawn_hooked(future, child, name, location, cancelled)
-            }),
+            None => self.spawn_at_once(future, name, at),
             Some(limit) => {
-                let limit = limit.clone();
-                let in_turn = async move {
-                    let _permit = limit.acquire().await;
-                    future.await
-                };
-                self.register(|child, cancelled| {
-                    spawn_hooked(in_turn, child, name, location, cancelled)
-                })
+                let child = in_turn(Place::take(limit), self.core.members.clone(), future);
+                self.spawn_at_once(child, name, at)
             }
         }
+    }
+
+    /// Spawns a child that does not wait for a turn.
+    #[track_caller]
+    pub(crate) fn spawn_at_once<F>(
+        &self,
+        future: F,
+        name: Option<&Arc<str>>,
+        at: &'static Location<'static>,
+    ) -> GroupHandle<<F::Output as ChildOutput<E>>::Value>
+    where
+        F: Future + Send + 'static,
+        F::Output: ChildOutput<E>,
+    {
+        self.register(|child, cancelled| spawn_hooked(future, child, name, at, cancelled))
     }
 
     #[track_caller]
@@ -489,99 +419,4 @@ impl<E> fmt::Debug for TaskGroup<E> {
             .field("is_closing", &self.is_closing())
             .finish_non_exhaustive()
     }
-}
-
-/// A handle to a child of a group: its value, during the scope by awaiting it, afterwards by
-/// [`result`](Self::result). Dropping it changes nothing.
-pub struct GroupHandle<T> {
-    handle: JoinHandle<T>,
-}
-
-impl<T> GroupHandle<T> {
-    /// The value of a child, after its scope returned `Ok`.
-    ///
-    /// # Panics
-    ///
-    /// At the caller's line, if the child did not succeed or is not through.
-    #[track_caller]
-    #[must_use]
-    pub fn result(self) -> T {
-        match self.try_result() {
-            Ok(value) => value,
-            Err(error) => panic!("GroupHandle::result of a child without a value: {error}"),
-        }
-    }
-
-    /// The value of a child, after its scope returned.
-    ///
-    /// # Errors
-    ///
-    /// If the child was cancelled, or failed: then its error is in that of the group.
-    ///
-    /// # Panics
-    ///
-    /// At the caller's line, if the child is not through: await it instead.
-    #[track_caller]
-    pub fn try_result(mut self) -> Result<T, JoinError> {
-        match self.handle.try_join() {
-            Some(result) => result,
-            None => panic!(
-                "the result of task #{} was asked for before it was through: await its handle, or ask after \
-                 the scope of its group",
-                self.handle.id()
-            ),
-        }
-    }
-
-    /// Asks the child to end; see [`JoinHandle::cancel`]. The group goes on.
-    #[track_caller]
-    pub fn cancel(&self) -> bool {
-        self.handle.cancel()
-    }
-
-    /// Whether the child is through, its cleanup included.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.handle.is_finished()
-    }
-
-    /// The identity of the child.
-    #[must_use]
-    pub fn id(&self) -> TaskId {
-        self.handle.id()
-    }
-
-    /// The name of the child, if it has one.
-    #[must_use]
-    pub fn name(&self) -> Option<Arc<str>> {
-        self.handle.name()
-    }
-}
-
-impl<T> Future for GroupHandle<T> {
-    type Output = Result<T, JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.handle).poll(cx)
-    }
-}
-
-impl<T> fmt::Debug for GroupHandle<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("GroupHandle").field(&self.handle).finish()
-    }
-}
-
-/// Whether an error of the body only passes on that a child failed, whose failure is there already (rule G12).
-pub(crate) fn is_echo<E: 'static>(failures: &[TaskFailure<E>], error: &E) -> bool {
-    let any: &dyn Any = error;
-    let join_error = any
-        .downcast_ref::<JoinError>()
-        .or_else(|| any.downcast_ref::<BoxError>()?.downcast_ref::<JoinError>());
-    join_error.is_some_and(|error| {
-        error.is_failed()
-            && failures
-                .iter()
-                .any(|failure| failure.id == Some(error.task().id))
-    })
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +9,8 @@ use std::task::{Context, Poll, ready};
 
 use rt_tasks_runtime::{Elapsed, Instant, ScopeEnd, ScopedBody, Sleep, cleanup_now, sleep_until};
 
-use crate::group::{Core, Policy, TaskGroup, is_echo};
+use crate::group::TaskGroup;
+use crate::group_core::{Core, Handler, Policy, give_up, is_echo};
 use crate::group_error::{FailureKind, GroupError, TaskFailure};
 use crate::group_members::Empty;
 
@@ -44,7 +44,7 @@ pub struct GroupBuilder<E> {
     limit: Option<usize>,
     deadline: Option<Instant>,
     policy: Policy,
-    _error: PhantomData<fn() -> E>,
+    handler: Option<Handler<E>>,
 }
 
 impl<E> GroupBuilder<E> {
@@ -54,7 +54,7 @@ impl<E> GroupBuilder<E> {
             limit: None,
             deadline: None,
             policy: Policy::default(),
-            _error: PhantomData,
+            handler: None,
         }
     }
 
@@ -88,6 +88,44 @@ impl<E> GroupBuilder<E> {
         self
     }
 
+    /// Hands the failures of children to `handler` as they happen, instead of keeping them for the error of the
+    /// group. They cancel nobody: this is for groups that live long and whose children fail on their own, like
+    /// the connections of a server. Its memory is that of the live children.
+    ///
+    /// The handler runs where the child ran and must not block. The errors of the body and the deadline are in
+    /// the error of the group as always. So is a panic of the handler, which ends the group.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use rt_tasks_runtime as runtime;
+    /// # use rt_tasks_sync as rt;
+    /// # use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    /// # runtime::block_on(async {
+    /// static N_FAILED: AtomicUsize = AtomicUsize::new(0);
+    ///
+    /// rt::TaskGroup::options()
+    ///     .on_error(|failure| {
+    ///         eprintln!("{failure}");
+    ///         N_FAILED.fetch_add(1, Relaxed);
+    ///     })
+    ///     .scope(async |group| {
+    ///         for text in ["1", "x", "3", "y"] {
+    ///             group.spawn(async move { text.parse::<u32>() });
+    ///         }
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    /// assert_eq!(N_FAILED.load(Relaxed), 2);
+    /// # Ok::<(), rt::GroupError>(()) }).unwrap();
+    /// ```
+    #[doc(alias = "supervisor")]
+    #[doc(alias = "discarding")]
+    pub fn on_error(mut self, handler: impl Fn(TaskFailure<E>) + Send + Sync + 'static) -> Self {
+        self.handler = Some(Box::new(handler));
+        self
+    }
+
     /// Runs `body` with the group; see [`TaskGroup::scope`].
     #[track_caller]
     pub fn scope<R, F, B>(self, body: F) -> GroupScope<B>
@@ -97,7 +135,7 @@ impl<E> GroupBuilder<E> {
         E: 'static,
     {
         let at = Location::caller();
-        let core = Arc::new(Core::new(self.name, self.policy, self.limit));
+        let core = Arc::new(Core::new(self.name, self.policy, self.limit, self.handler));
         let body = body(TaskGroup { core: core.clone() });
         GroupScope {
             body: ScopedBody::new(body, at),
@@ -107,6 +145,7 @@ impl<E> GroupBuilder<E> {
             sleep: None,
             is_over: false,
             is_echo: is_echo::<E>,
+            give_up: give_up::<E>,
             at,
         }
     }
@@ -119,6 +158,7 @@ impl<E> fmt::Debug for GroupBuilder<E> {
             .field("limit", &self.limit)
             .field("deadline", &self.deadline)
             .field("policy", &self.policy)
+            .field("has_handler", &self.handler.is_some())
             .finish()
     }
 }
@@ -165,8 +205,9 @@ pin_project_lite::pin_project! {
         deadline: Option<Instant>,
         sleep: Option<Sleep>,
         is_over: bool,
-        // A pointer, because a `'static` bound on the `Future` would break the `Send` of futures around it.
+        // Pointers, because a `'static` bound on the `Future` would break the `Send` of futures around it.
         is_echo: fn(&[TaskFailure<ErrorOf<B>>], &ErrorOf<B>) -> bool,
+        give_up: fn(&Core<ErrorOf<B>>),
         at: &'static Location<'static>,
     }
 
@@ -179,6 +220,7 @@ pin_project_lite::pin_project! {
             let this = this.project();
             let members = &this.core.members;
             if !*this.is_over {
+                (this.give_up)(this.core);
                 members.cancel("the scope of its group was dropped");
                 if members.len() > 0 {
                     cleanup_now(Empty(members.clone()));
@@ -242,7 +284,7 @@ where
                 let failure = self.failure(FailureKind::Elapsed(Elapsed::at_deadline(
                     deadline, self.at,
                 )));
-                self.core.fail(failure, "the time of its group was up");
+                self.core.strike(failure);
             }
         }
         if self.core.is_failing() && !self.body.has_ended() {
@@ -267,14 +309,17 @@ where
             .body_end
             .take()
             .expect("rt::TaskGroup's scope was polled after it was over");
+        let body_end = body_end.unwrap_or_else(|payload| {
+            (self.give_up)(self.core);
+            resume_unwind(payload)
+        });
         let mut failures = self.core.take_failures();
         match body_end {
-            Err(payload) => resume_unwind(payload),
-            Ok(ScopeEnd::Value(Ok(value))) if failures.is_empty() => return Ok(value),
-            Ok(ScopeEnd::Value(Err(error))) if !(self.is_echo)(&failures, &error) => {
+            ScopeEnd::Value(Ok(value)) if failures.is_empty() => return Ok(value),
+            ScopeEnd::Value(Err(error)) if !(self.is_echo)(&failures, &error) => {
                 failures.push(self.failure(FailureKind::Error(error)));
             }
-            Ok(ScopeEnd::Value(_) | ScopeEnd::Dropped) => {}
+            ScopeEnd::Value(_) | ScopeEnd::Dropped => {}
         }
         Err(GroupError::new(self.core.name.clone(), failures, self.at))
     }

@@ -17,14 +17,22 @@ mod wait_list;
 mod models;
 
 mod group;
+mod group_child;
+mod group_core;
 mod group_error;
 mod group_members;
 mod group_scope;
+mod group_start;
+mod group_turn;
 
 pub use event::Event;
-pub use group::{BoxError, ChildOutput, GroupHandle, Policy, TaskGroup, ok};
+pub use group::{BoxError, TaskGroup, ok};
+pub use group_child::{ChildOutput, GroupHandle};
+pub use group_core::Policy;
 pub use group_error::{FailureKind, GroupError, TaskFailure};
 pub use group_scope::{GroupBuilder, GroupScope};
+pub use group_start::{Ready, Start, StartError};
+pub use group_turn::SpawnInTurn;
 pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
 pub use queue::{Job, Queue, ShutDown, TaskDoneError, TryGetError, TryPutError};
 pub use semaphore::{Closed, OwnedPermit, Permit, Semaphore, TooManyPermits, TryAcquireError};

@@ -48,6 +48,11 @@ pub(crate) fn each_size_virtual(test: impl Fn(&Runtime) + Send + Sync + 'static)
     each_builder(move |builder| test(&builder.virtual_time(true).build().unwrap()));
 }
 
+/// Runs a future once on a runtime of each size, with a clock that jumps.
+pub(crate) fn each_body<F: Future<Output = ()>>(body: impl Fn() -> F + Send + Sync + 'static) {
+    each_size_virtual(move |runtime| runtime.block_on(body()));
+}
+
 /// Runs a future on the one runtime whose order is exact: one thread, a clock that jumps.
 pub(crate) fn exact<T: Send + 'static>(body: impl Future<Output = T> + Send + 'static) -> T {
     must_end("on one thread", || {

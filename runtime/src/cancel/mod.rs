@@ -19,7 +19,7 @@ pub(crate) use cleanup::add_while_unwinding;
 #[doc(hidden)]
 pub use cleanup::cleanup_now;
 pub use cleanup::{CleanupOutput, Finally, defer, finally};
-pub(crate) use scope::{CleanupFuture, Scope};
+pub(crate) use scope::{CleanupFuture, Scope, report};
 #[doc(hidden)]
 pub use scope::{ScopeEnd, ScopedBody};
 pub use shield::{Shield, shield};
