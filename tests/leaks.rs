@@ -297,7 +297,7 @@ fn blocked_workers_do_not_pile_up_threads() {
 
 /// Children of one group, one after the other: ten million, or fewer where nothing is optimised.
 const N_CHILDREN: u64 = if cfg!(debug_assertions) {
-    500_000
+    1_000_000
 } else {
     10_000_000
 };
@@ -323,10 +323,10 @@ async fn growth_of_a_group(group: &rt::TaskGroup, each: u64, spawn: impl Fn(u64)
 /// G15: a group holds the memory of its live children, however many it has had.
 #[test]
 fn g15_ten_million_children_of_one_group_leave_memory_flat() {
+    println!("{N_CHILDREN} children");
     in_a_process_of_its_own(
         "g15_ten_million_children_of_one_group_leave_memory_flat",
         || {
-            println!("{N_CHILDREN} children");
             let runtime = support::builder(2).build().unwrap();
             let scope = rt::TaskGroup::scope(async |group| {
                 let one = growth_of_a_group(&group, 1, |number| {
@@ -347,10 +347,10 @@ fn g15_ten_million_children_of_one_group_leave_memory_flat() {
 /// G15, N2, N4: nor does a group with an error handler keep anything of children that fail.
 #[test]
 fn g15_n2_n4_errors_that_go_to_a_handler_leave_memory_flat() {
+    println!("{N_CHILDREN} children");
     in_a_process_of_its_own(
         "g15_n2_n4_errors_that_go_to_a_handler_leave_memory_flat",
         || {
-            println!("{N_CHILDREN} children");
             let n_errors = support::Count::default();
             let theirs = n_errors.clone();
             let runtime = support::builder(2).build().unwrap();
