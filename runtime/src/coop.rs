@@ -40,6 +40,12 @@ pub fn restore() {
     });
 }
 
+/// A number below `n`, from the runtime's random numbers: with whom a fair choice begins.
+#[must_use]
+pub fn random_below(n: usize) -> usize {
+    crate::scheduler::random_below(n)
+}
+
 /// Has the running task queued again at the back.
 fn reschedule(current: &context::Context, cx: &mut Context<'_>) {
     // A waker of the task itself: a mark is enough, the worker reads it after the poll. A waker of some

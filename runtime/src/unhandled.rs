@@ -116,7 +116,7 @@ impl fmt::Display for Unhandled {
             Kind::StrayPanic(panic) => write!(f, "a waker, destructor or callback {panic}"),
             Kind::LostFailure { what, error } => write!(
                 f,
-                "{what} failed after the scope of its group was dropped or panicked: {error}"
+                "{what} failed when nobody was left who would return its error: {error}"
             ),
             Kind::NoThread { error, n_running } => write!(
                 f,

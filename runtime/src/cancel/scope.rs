@@ -263,6 +263,14 @@ impl<F: Future> ScopedBody<F> {
         self.end.is_some()
     }
 
+    /// The value, once the body gave one and until the scope is over.
+    pub fn value(&self) -> Option<&F::Output> {
+        match &self.end {
+            Some(Ok(ScopeEnd::Value(value))) => Some(value),
+            _ => None,
+        }
+    }
+
     /// Whether dropping the body has to wait.
     pub fn is_shielded(&self) -> bool {
         self.scope.is_shielded()

@@ -6,7 +6,7 @@
 
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Seat, Shared, seat};
 use crate::context;
@@ -22,6 +22,19 @@ pub(crate) fn holds_arena(arena: NonNull<Arena>) -> bool {
         let seat = cx.seat.get();
         // SAFETY: context invariant 2: it is null or a seat that this thread holds.
         !seat.is_null() && unsafe { (*seat).arena } == arena
+    })
+}
+
+/// A number below `n`, for choices that are to be fair. Outside a runtime the numbers come in turn.
+pub(crate) fn random_below(n: usize) -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    context::with(|cx| {
+        // SAFETY: context invariant 2: it is null or a seat that this thread holds.
+        match unsafe { cx.seat.get().as_ref() } {
+            // SAFETY: as above.
+            Some(seat) => unsafe { seat.holder() }.random.below(n),
+            None => NEXT.fetch_add(1, Ordering::Relaxed) % n,
+        }
     })
 }
 

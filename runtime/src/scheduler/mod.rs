@@ -37,7 +37,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 pub(crate) use entry::{
-    alloc, arm, count_end, current_timers, holds_arena, schedule, submit, tell_closer,
+    alloc, arm, count_end, current_timers, holds_arena, random_below, schedule, submit, tell_closer,
 };
 pub(crate) use guest::{block_on, block_on_anywhere, block_on_within, hand_seat_away};
 pub(crate) use seat::Seat;

@@ -252,6 +252,13 @@ impl<T> JoinHandle<T> {
 
     #[inline]
     fn poll_join(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+        ready!(self.poll_end(cx));
+        Poll::Ready(self.take())
+    }
+
+    /// Ready once the task is through.
+    #[inline]
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         assert!(
             !self.taken,
             "a JoinHandle was polled after it gave its result"
@@ -265,7 +272,7 @@ impl<T> JoinHandle<T> {
                     unsafe { (*slot).as_ref() }.is_some_and(|waker| waker.will_wake(cx.waker()))
                 });
                 if same || header.state.unset_join_waker().is_complete() {
-                    return self.ready_or_pending();
+                    return self.finished_or_pending();
                 }
             }
             let waker = cx.waker().clone();
@@ -275,13 +282,13 @@ impl<T> JoinHandle<T> {
                 .with_mut(|slot| unsafe { *slot = Some(waker) });
             header.state.set_join_waker();
         }
-        self.ready_or_pending()
+        self.finished_or_pending()
     }
 
     #[inline]
-    fn ready_or_pending(&mut self) -> Poll<Result<T, JoinError>> {
+    fn finished_or_pending(&self) -> Poll<()> {
         if self.is_finished() {
-            return Poll::Ready(self.take());
+            return Poll::Ready(());
         }
         context::with_task(|task| {
             if let Some(task) = task {
@@ -396,6 +403,44 @@ impl<T> Drop for OwnedTask<T> {
             // Rule W2: a scope that gives up with the task in its hands ends after the task.
             crate::cancel::add_while_unwinding(|| self.handle.end());
         }
+    }
+}
+
+/// Plumbing for the structured forms, which wait for many tasks at once.
+#[doc(hidden)]
+impl<T> JoinHandle<T> {
+    /// Ready once awaiting the handle would not wait; the result stays where it is, and no budget is used.
+    pub fn poll_finished(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.taken || self.awaited_itself().is_some() {
+            return Poll::Ready(());
+        }
+        self.poll_end(cx)
+    }
+
+    /// Takes back the waker that a poll left, so that nobody is called any more.
+    pub fn stop_waiting(&mut self) {
+        let header = self.header();
+        if self.taken || !header.state.load().has_join_waker() {
+            return;
+        }
+        if !header.state.unset_join_waker().is_complete() {
+            // SAFETY: the task was not complete when `JOIN_WAKER` went, so the slot is ours.
+            let waker = header.join_waker.with_mut(|slot| unsafe { (*slot).take() });
+            harness::ignore_panic(|| drop(waker));
+        }
+    }
+
+    /// A look at the result, if the task is through and nobody took it.
+    pub fn peek(&mut self) -> Option<Result<&T, &JoinError>> {
+        if self.taken || !self.is_finished() {
+            return None;
+        }
+        // SAFETY: Invariant 1: the task is complete and the result is ours; `&mut self` keeps callbacks, which
+        // look at it too, from running meanwhile: they are added through a handle.
+        let result = unsafe { (self.header().vtable().peek_result)(self.header) };
+        // SAFETY: Invariant 2: it points to a result of this type, or is null.
+        let result = unsafe { result.cast::<Result<T, JoinError>>().as_ref() };
+        result.map(Result::as_ref)
     }
 }
 
