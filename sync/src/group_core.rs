@@ -6,6 +6,7 @@
 //! told: none is lost.
 
 use std::any::{Any, type_name};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -168,7 +169,7 @@ pub(crate) fn give_up<E: 'static>(core: &Core<E>) {
 }
 
 /// Tells the runtime of a failure that nobody returns.
-fn report<E: 'static>(failure: TaskFailure<E>) {
+pub(crate) fn report<E: 'static>(failure: TaskFailure<E>) {
     let place = failure.spawned_at;
     let what = match (&failure.name, failure.id) {
         (Some(name), _) => format!("task `{name}` spawned at {place}"),
@@ -184,14 +185,20 @@ fn report<E: 'static>(failure: TaskFailure<E>) {
     report_lost(what, error);
 }
 
-/// The error itself where errors are boxed; otherwise nothing is known of it but its type.
+/// An error of a usual type as it is; otherwise nothing is known of it but its type: a bound would turn it away.
 fn boxed<E: 'static>(error: E) -> BoxError {
     let mut error = Some(error);
-    let any: &mut dyn Any = &mut error;
-    match any.downcast_mut::<Option<BoxError>>() {
-        Some(error) => error.take().expect("it was just put there"),
-        None => format!("an error of type {}", type_name::<E>()).into(),
-    }
+    taken::<BoxError>(&mut error)
+        .or_else(|| taken::<io::Error>(&mut error))
+        .or_else(|| taken::<String>(&mut error))
+        .or_else(|| taken::<&'static str>(&mut error))
+        .unwrap_or_else(|| format!("an error of type {}", type_name::<E>()).into())
+}
+
+/// The error, if it is a `T`.
+fn taken<T: Into<BoxError> + 'static>(error: &mut dyn Any) -> Option<BoxError> {
+    let error = error.downcast_mut::<Option<T>>()?;
+    error.take().map(Into::into)
 }
 
 /// Whether an error of the body only passes on that a child failed, whose failure is there already (rule G12).

@@ -24,6 +24,7 @@ mod group_members;
 mod group_scope;
 mod group_start;
 mod group_turn;
+mod waiting;
 
 pub use event::Event;
 pub use group::{BoxError, TaskGroup, ok};
@@ -36,3 +37,7 @@ pub use group_turn::SpawnInTurn;
 pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
 pub use queue::{Job, Queue, ShutDown, TaskDoneError, TryGetError, TryPutError};
 pub use semaphore::{Closed, OwnedPermit, Permit, Semaphore, TooManyPermits, TryAcquireError};
+pub use waiting::as_completed::{AsCompleted, as_completed};
+pub use waiting::gather::{Gather, JoinAll, gather, gather_settled, join_all, try_gather};
+pub use waiting::race::{Race, RaceOk, race, race_ok, race_staggered};
+pub use waiting::wait::{Until, Wait, wait, wait_timeout};

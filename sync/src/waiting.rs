@@ -1,0 +1,13 @@
+//! Waiting for several things at once: tasks that are spawned for it, handles of tasks, futures in the calling
+//! task.
+//!
+//! What children need to be looked at only when something happened to them is in [`ready_list`]: waiting for `n`
+//! of them costs `O(n)`, however they end.
+
+pub(crate) mod as_completed;
+pub(crate) mod gather;
+pub(crate) mod race;
+pub(crate) mod wait;
+
+mod gathering;
+mod ready_list;
