@@ -42,8 +42,10 @@ pub use rt_tasks_runtime::{
 };
 
 pub use rt_tasks_sync::{
-    BoxError, ChildOutput, FailureKind, GroupBuilder, GroupError, GroupHandle, GroupScope, Policy,
-    Ready, SpawnInTurn, Start, StartError, TaskFailure, TaskGroup, ok,
+    AsCompleted, BoxError, ChildOutput, FailureKind, Gather, GroupBuilder, GroupError, GroupHandle,
+    GroupScope, JoinAll, Policy, Race, RaceOk, Ready, SpawnInTurn, Start, StartError, TaskFailure,
+    TaskGroup, Until, Wait, as_completed, gather, gather_settled, join_all, ok, race, race_ok,
+    race_staggered, try_gather, wait, wait_timeout,
 };
 
 #[cfg(feature = "fs")]
@@ -56,7 +58,10 @@ pub use rt_tasks_io::net;
 #[cfg(all(unix, feature = "signal"))]
 pub use rt_tasks_io::signal;
 #[cfg(feature = "macros")]
-pub use rt_tasks_macros::{main, test};
+pub use rt_tasks_macros::{join, main, test, try_join};
+
+#[cfg(feature = "macros")]
+mod select;
 
 /// Locks, events, queues and channels. They work on any executor and from plain threads.
 pub mod sync {
@@ -65,4 +70,12 @@ pub mod sync {
         Semaphore, ShutDown, TaskDoneError, TooManyPermits, TryAcquireError, TryGetError,
         TryPutError, event, mutex, oneshot, queue, semaphore,
     };
+}
+
+/// What the macros write calls to. Not for others.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __private {
+    pub use rt_tasks_macros::select;
+    pub use rt_tasks_runtime::coop::{poll_proceed, random_below, restore};
 }

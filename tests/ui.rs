@@ -1,4 +1,4 @@
-//! What the compiler says to somebody who uses `#[rt::main]` or `#[rt::test]` wrongly.
+//! What the compiler says to somebody who uses `#[rt::main]`, `#[rt::test]`, `select!` or `join!` wrongly.
 //!
 //! Each file in `tests/ui` has one kind of mistake; the `.stderr` beside it is the whole message, so that a
 //! mistake is reported once, at its own place, and nothing else is. After an intended change, run with

@@ -25,3 +25,9 @@ mod trait_object;
 #[rustfmt::skip]
 #[path = "usage/typed_errors.rs"]
 mod typed_errors;
+#[rustfmt::skip]
+#[path = "usage/retry_client.rs"]
+mod retry_client;
+#[rustfmt::skip]
+#[path = "usage/select_shutdown.rs"]
+mod select_shutdown;

@@ -1,6 +1,7 @@
-//! The attribute macros of `rt`: [`main`](macro@main) and [`test`](macro@test).
+//! The macros of `rt`: the attributes [`main`](macro@main) and [`test`](macro@test), and [`join!`],
+//! [`try_join!`] and `select!`, which wait for several futures in one task.
 //!
-//! Both turn an `async fn` without parameters into a plain one that builds a runtime, blocks on the body
+//! The attributes turn an `async fn` without parameters into a plain one that builds a runtime, blocks on the body
 //! and drops the runtime, which cancels and awaits whatever the body left behind. They are here because a
 //! procedural macro needs a crate of its own; users name them `rt::main` and `rt::test`.
 //!
@@ -12,10 +13,13 @@
 
 mod args;
 mod expand;
+mod join;
+mod select;
 
 use proc_macro::TokenStream;
 
 use args::Entry;
+use join::Outputs;
 
 /// Runs an `async fn main` on a runtime of its own.
 ///
@@ -77,4 +81,58 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(Entry::Test, arguments.into(), item.into()).into()
+}
+
+/// Awaits futures side by side in the same task, and gives all outputs as a tuple.
+///
+/// The futures may borrow what is around them; they take turns, on one thread at a time. For parallel work spawn
+/// tasks, or use `rt::join_all`. Each future is dropped as soon as it is through.
+///
+/// # Cancel safety
+///
+/// Dropping it drops the futures that are not through, and the outputs of those that are.
+///
+/// # Examples
+///
+/// ```
+/// # rt::block_on(async {
+/// let text = String::from("borrowed");
+/// let (length, number) = rt::join!(async { text.len() }, async { 7 });
+/// assert_eq!((length, number), (8, 7));
+/// # });
+/// ```
+#[proc_macro]
+pub fn join(futures: TokenStream) -> TokenStream {
+    join::expand(Outputs::Any, futures.into()).into()
+}
+
+/// Awaits futures side by side in the same task until all succeed, or one fails.
+///
+/// Each returns a `Result`, all with the same type of error. Gives `Ok` with a tuple of the values, or the first
+/// error; the futures that are not through by then are dropped, and the scope around awaits the cleanup that they
+/// registered.
+///
+/// # Cancel safety
+///
+/// Dropping it drops the futures that are not through, and the values of those that are.
+///
+/// # Examples
+///
+/// ```
+/// # rt::block_on(async {
+/// let parse = async |text: &str| text.parse::<u32>();
+/// assert_eq!(rt::try_join!(parse("1"), parse("2")), Ok((1, 2)));
+/// assert!(rt::try_join!(parse("x"), std::future::pending::<Result<(), _>>()).is_err());
+/// # });
+/// ```
+#[proc_macro]
+pub fn try_join(futures: TokenStream) -> TokenStream {
+    join::expand(Outputs::Results, futures.into()).into()
+}
+
+/// What `rt::select!` calls, with the path of `rt` before the branches: see there.
+#[doc(hidden)]
+#[proc_macro]
+pub fn select(branches: TokenStream) -> TokenStream {
+    select::expand(branches.into()).into()
 }

@@ -1,0 +1,6 @@
+fn main() {
+    let _ = async {
+        rt::join!(rt::yield_now(), 7);
+        rt::join!();
+    };
+}

@@ -1,0 +1,7 @@
+fn main() {
+    let _ = async {
+        rt::select! {
+            else => 1
+        }
+    };
+}
