@@ -63,6 +63,11 @@ pub use rt_tasks_macros::{join, main, test, try_join};
 #[cfg(feature = "macros")]
 mod select;
 
+/// What tests need: waiting until nothing goes on any more, and runs in other orders than the usual.
+pub mod test {
+    pub use rt_tasks_runtime::test::{AwaitTurn, Chaos, Quiescent, Sequencer, Turn, quiescent};
+}
+
 /// Locks, events, queues and channels. They work on any executor and from plain threads.
 pub mod sync {
     pub use rt_tasks_sync::{

@@ -19,6 +19,7 @@ pub mod shim;
 mod spawn;
 mod sys;
 pub mod task;
+pub mod test;
 pub mod time;
 #[cfg(feature = "tracing")]
 mod trace;

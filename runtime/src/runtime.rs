@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context;
+use crate::platform::Platform;
 use crate::scheduler::{self, Shared, ShutdownReport};
 use crate::spawn::{Spec, Work, spawn_on, spawn_work_on};
 use crate::task::{JoinHandle, Plain};
@@ -29,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) debug: bool,
     pub(crate) slow_poll: Duration,
     pub(crate) virtual_time: bool,
+    chaos: Option<u64>,
     pub(crate) stack_size: Option<usize>,
     pub(crate) on_unhandled: Option<Handler>,
     on_thread_start: Option<Hook>,
@@ -36,6 +38,14 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// The world as this runtime is to see it.
+    pub(crate) fn platform(&self) -> Platform {
+        match self.chaos {
+            Some(seed) => Platform::chaos(seed),
+            None => Platform::new(self.virtual_time),
+        }
+    }
+
     /// A thread of the runtime, named after it.
     pub(crate) fn thread(&self, role: &str) -> std::thread::Builder {
         let builder = std::thread::Builder::new().name(format!("{}-{role}", self.name));
@@ -107,6 +117,7 @@ impl Builder {
                 debug: std::env::var_os("RT_DEBUG").is_some_and(|value| value == "1"),
                 slow_poll: Duration::from_millis(100),
                 virtual_time: false,
+                chaos: None,
                 stack_size: None,
                 on_unhandled: None,
                 on_thread_start: None,
@@ -186,6 +197,19 @@ impl Builder {
     /// A clock that stands still while anything can run and jumps to the next deadline when nothing can.
     pub fn virtual_time(mut self, virtual_time: bool) -> Self {
         self.config.virtual_time = virtual_time;
+        self
+    }
+
+    /// Lets `seed` decide what a runtime leaves open: which thread goes on, which task is next, who steals, when a
+    /// leaf operation yields, which task is polled for no reason. One thread runs at a time, and time is
+    /// virtual, so the same seed gives the same run; see [`test::Chaos`](crate::test::Chaos).
+    ///
+    /// A program must be right in any order. This is for finding out, and slow. Threads that the runtime does not
+    /// own (blocking jobs, sockets' peers, other runtimes) go on as they like, and what they do is not repeated.
+    /// A task that blocks its thread until another task has done something hangs it, unless it waits by
+    /// [`block_on`](crate::block_on) or in [`block_in_place`](crate::block_in_place).
+    pub fn chaos(mut self, seed: u64) -> Self {
+        self.config.chaos = Some(seed);
         self
     }
 

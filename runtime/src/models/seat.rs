@@ -5,8 +5,8 @@
 use std::sync::atomic::AtomicBool as Flag;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::platform::{Interrupt, Parker};
 use crate::scheduler::idle::Idle;
-use crate::scheduler::parker::{Interrupt, Parker};
 use crate::shim::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crate::shim::{Arc, thread};
 
@@ -34,8 +34,8 @@ impl Seat {
     fn watched() -> Arc<Self> {
         Arc::new(Self {
             idle: Idle::new(1),
-            home: Parker::new(),
-            guest: Parker::new(),
+            home: Parker::new(None),
+            guest: Parker::new(None),
             watch: AtomicU32::new(WATCHED),
             n_holders: AtomicUsize::new(0),
             two_held_it: Flag::new(false),

@@ -17,17 +17,17 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use super::parker::Parker;
 use super::seat::Seat;
 use super::worker::{Turn, Worker};
 use crate::blocking::Job;
 use crate::cancel::{ScopeEnd, ScopedBody};
 use crate::context::{self, BUDGET};
 use crate::locals::{Frame, Outside};
-use crate::platform::NEVER;
+use crate::platform::{Inside, NEVER, Parker};
 use crate::shim::lock_std;
 use crate::task::Ran;
 
@@ -35,16 +35,18 @@ use crate::task::Ran;
 pub(super) struct MainWaker {
     is_woken: AtomicBool,
     parker: Parker,
+    thread: ThreadId,
     shared: Weak<Shared>,
 }
 
 impl MainWaker {
     fn new(shared: &Arc<Shared>) -> Arc<Self> {
-        let parker = Parker::new();
+        let parker = shared.platform.parker();
         parker.bind();
         Arc::new(Self {
             is_woken: AtomicBool::new(true),
             parker,
+            thread: std::thread::current().id(),
             shared: Arc::downgrade(shared),
         })
     }
@@ -56,6 +58,15 @@ impl MainWaker {
     fn take_woken(&self) -> bool {
         // ORDERING(main): Acquire, for what the waker wrote.
         self.is_woken() && self.is_woken.swap(false, Ordering::Acquire)
+    }
+
+    /// Whether one of `guests` is about to poll its future: it was woken, and no later guest is on top of it on
+    /// the same thread.
+    pub(super) fn is_any_up(guests: &[Arc<Self>]) -> bool {
+        guests.iter().enumerate().any(|(index, main)| {
+            let mut later = guests[index + 1..].iter();
+            main.is_woken() && later.all(|other| other.thread != main.thread)
+        })
     }
 
     /// Has the guest look around.
@@ -103,6 +114,8 @@ struct Guest<'a> {
     n_ahead: usize,
     /// The context of before.
     before: Before,
+    /// Last: this thread may have to wait for its turn before it leaves its seat, not after.
+    _inside: Inside,
 }
 
 struct Before {
@@ -122,6 +135,7 @@ impl<'a> Guest<'a> {
     fn enter(shared: &'a Arc<Shared>) -> Self {
         // While the context still says whose they are.
         let locals = Outside::enter();
+        let inside = shared.platform.come_in();
         let (before, entry) = context::with(|cx| {
             let (entry, entry_before) = cx.begin_entry();
             let is_nested = ptr::eq(cx.runtime.get(), Arc::as_ptr(shared));
@@ -153,6 +167,7 @@ impl<'a> Guest<'a> {
             counted_on: None,
             n_ahead: 0,
             before,
+            _inside: inside,
         };
         // SAFETY: the context says that this thread holds the seat.
         guest.counted_on = guest.seat().filter(|seat| unsafe { seat.guest_holds() });
@@ -356,7 +371,7 @@ fn take_seat(shared: &Shared) -> Option<&Seat> {
                 // The home thread says when it has gone, also when it goes for good.
                 seat.home().hand_over(shared.interrupt());
                 while seat.is_watched() {
-                    std::thread::yield_now();
+                    shared.platform.yield_thread();
                 }
             }
             shared.monitor.attend();
@@ -430,7 +445,7 @@ pub(crate) fn hand_seat_away<R>(f: impl FnOnce() -> R) -> R {
         shared.clone(),
         Box::new(move || work_until(loan, &theirs)),
     ));
-    f()
+    shared.platform.block(f)
 }
 
 /// A seat on its way to a substitute. Dropped before it got there, because the pool is closed, it gives the

@@ -18,12 +18,12 @@
 //! blocks, counters are per seat, live tasks are found by walking the arenas. The idle words and `n_searching`
 //! are only read, unless somebody sleeps or wakes.
 
+mod chaos;
 mod entry;
 pub(crate) mod guest;
 pub(crate) mod idle;
 pub(crate) mod injector;
 mod monitor;
-pub(crate) mod parker;
 mod poller;
 mod run_queue;
 mod seat;
@@ -46,7 +46,7 @@ pub(crate) use shutdown::shut_down;
 
 use crate::blocking::Pool;
 use crate::context;
-use crate::platform::{Clock, NEVER, Nanos};
+use crate::platform::{Clock, Interrupt, NEVER, Nanos, Newcomer, Platform};
 use crate::reactor::Reactor;
 use crate::runtime::Config;
 use crate::shim::lock_std;
@@ -66,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) seats: Box<[Seat]>,
     pub(crate) idle: Idle,
     injector: Injector<Task>,
+    pub(crate) platform: Platform,
+    /// The platform's.
     pub(crate) clock: Arc<Clock>,
     pub(crate) outside_timers: Arc<Timers>,
     /// Where threads without a seat put new tasks; none once it is closed.
@@ -91,7 +93,8 @@ pub(crate) struct Shared {
     /// Those without a seat, who want one.
     standing: Mutex<Vec<Arc<MainWaker>>>,
     closing_waker: Mutex<Option<std::task::Waker>>,
-    jump: Mutex<()>,
+    settling: Mutex<()>,
+    pub(crate) quiescent: crate::test::Waiters,
     monitor: monitor::Monitor,
     /// Where `!Send` tasks live: the first thread that spawned one.
     pub(crate) local_thread: OnceLock<std::thread::ThreadId>,
@@ -124,10 +127,11 @@ struct Threads {
 impl Shared {
     pub(crate) fn new(config: Config) -> Arc<Self> {
         let n_seats = config.workers;
-        let clock = Arc::new(Clock::new(config.virtual_time));
+        let platform = config.platform();
+        let clock = platform.clock.clone();
         let timers = || Arc::new(Timers::new(clock.clone()));
         let seats: Box<[Seat]> = (0..n_seats)
-            .map(|index| Seat::new(index, timers()))
+            .map(|index| Seat::new(index, timers(), &platform))
             .collect();
         let outside_arena = ArenaPointer(Arena::new());
         let mut arenas: Vec<_> = seats.iter().map(|seat| ArenaPointer(seat.arena)).collect();
@@ -140,6 +144,7 @@ impl Shared {
             injector: Injector::new(n_seats.next_power_of_two().min(8)),
             outside_timers: timers(),
             clock: clock.clone(),
+            platform,
             outside_arena: Mutex::new(Some(outside_arena)),
             arenas: Mutex::new(arenas.clone()),
             reactor: OnceLock::new(),
@@ -159,7 +164,8 @@ impl Shared {
             guests: Mutex::new(Vec::new()),
             standing: Mutex::new(Vec::new()),
             closing_waker: Mutex::new(None),
-            jump: Mutex::new(()),
+            settling: Mutex::new(()),
+            quiescent: crate::test::Waiters::default(),
             monitor: monitor::Monitor::new(),
             local_thread: OnceLock::new(),
             n_local: AtomicUsize::new(0),
@@ -208,7 +214,7 @@ impl Shared {
         if let Some(reactor) = self.reactor.get() {
             return Ok(reactor.clone());
         }
-        let fresh = Arc::new(Reactor::new()?);
+        let fresh = Arc::new(self.platform.reactor()?);
         if self.is_stopping() {
             fresh.close();
         }
@@ -264,18 +270,19 @@ impl Shared {
         fired
     }
 
-    /// With virtual time and nobody at work: moves the clock to the next deadline and fires it. The caller has
-    /// parked its seat but not gone to sleep. True if there is something to do now.
-    fn jump_if_idle(&self) -> bool {
-        if !self.clock.jumps() {
+    /// With nobody at work: wakes those who wait for just that, or else, with virtual time, moves the clock to the
+    /// next deadline and fires it. The caller has parked its seat but not gone to sleep. True if there is
+    /// something to do now.
+    fn settle_if_idle(&self) -> bool {
+        if !self.clock.jumps() && !self.quiescent.is_any() {
             return false;
         }
-        let _jump = lock_std(&self.jump);
+        let _settling = lock_std(&self.settling);
         if !self.idle.all() || self.has_work() || self.is_busy_blocking() {
             return false;
         }
         // A guest whose future was woken is as good as up.
-        if lock_std(&self.guests).iter().any(|main| main.is_woken()) {
+        if MainWaker::is_any_up(&lock_std(&self.guests)) {
             return false;
         }
         if let Some(reactor) = self.reactor.get() {
@@ -290,9 +297,12 @@ impl Shared {
                 return true;
             }
         }
+        if self.quiescent.wake_all() {
+            return true;
+        }
         loop {
             let deadline = self.next_deadline();
-            if deadline == NEVER {
+            if deadline == NEVER || !self.clock.jumps() {
                 return false;
             }
             self.clock.advance_to(deadline);
@@ -326,13 +336,15 @@ impl Shared {
         }
     }
 
-    /// A blocking job has ended: shutdown may have waited for it, or, with virtual time, the clock.
+    /// A blocking job has ended: shutdown may have waited for it, or the clock, or `quiescent`.
     pub(crate) fn blocking_ended(&self) {
         if self.is_closing() {
             self.wake_closer();
         }
-        if self.clock.jumps() && !self.is_busy_blocking() {
-            self.idle.fence_after_push();
+        // Before the look: whoever goes idle looks at the jobs after its own fence.
+        self.idle.fence_after_push();
+        let is_waited_for = self.clock.jumps() || self.quiescent.is_any();
+        if is_waited_for && !self.is_busy_blocking() {
             self.wake_one();
         }
     }
@@ -467,7 +479,8 @@ impl Shared {
         }
         let shared = self.to_arc();
         let builder = self.config.thread(&format!("worker-{index}"));
-        match builder.spawn(move || home_thread(&shared, index)) {
+        let newcomer = self.platform.expect_thread();
+        match builder.spawn(move || home_thread(&shared, index, newcomer)) {
             Ok(handle) => {
                 threads.started[index] = true;
                 threads.handles.push(handle);
@@ -542,14 +555,15 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-impl parker::Interrupt for Reactor {
+impl Interrupt for Reactor {
     fn interrupt(&self) {
         self.notify();
     }
 }
 
 /// The life of a worker thread: its seat was claimed for it.
-fn home_thread(shared: &Arc<Shared>, index: usize) {
+fn home_thread(shared: &Arc<Shared>, index: usize, newcomer: Newcomer) {
+    let _inside = newcomer.arrive();
     let seat = &shared.seats[index];
     // A broken invariant of the scheduler ends the process: the seat would be lost, and its count with it.
     let abort_on_unwind = AbortOnUnwind;

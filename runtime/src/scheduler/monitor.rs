@@ -65,7 +65,9 @@ impl Monitor {
 
     #[cold]
     fn start(&self, shared: &Shared) {
-        if shared.is_current_thread() || self.is_started.swap(true, Ordering::Relaxed) {
+        // Where the seed decides who runs, nobody is helped.
+        let needs_none = shared.is_current_thread() || shared.platform.is_chaotic();
+        if needs_none || self.is_started.swap(true, Ordering::Relaxed) {
             return;
         }
         let runtime = shared.to_arc();

@@ -29,9 +29,8 @@ use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
-use super::parker::Parker;
 use super::run_queue::{RunQueue, Thief};
-use crate::platform::{Nanos, Random};
+use crate::platform::{Nanos, Parker, Platform, Random};
 use crate::reactor::Events;
 use crate::shim::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::task::{Arena, Header, Task};
@@ -105,7 +104,7 @@ unsafe impl Sync for Seat {}
 unsafe impl Send for Seat {}
 
 impl Seat {
-    pub(super) fn new(index: usize, timers: Arc<Timers>) -> Self {
+    pub(super) fn new(index: usize, timers: Arc<Timers>, platform: &Platform) -> Self {
         let (queue, thief) = RunQueue::new();
         Self {
             index,
@@ -117,14 +116,14 @@ impl Seat {
                 sleeper: AtomicPtr::new(ptr::null_mut()),
                 watch: AtomicU8::new(UNWATCHED),
                 n_guests: AtomicUsize::new(0),
-                home: Parker::new(),
+                home: platform.parker(),
                 n_polls: AtomicU64::new(0),
                 n_spawned: AtomicU64::new(0),
                 n_ended: AtomicU64::new(0),
             }),
             holder: CachePadded::new(HolderPart {
                 queue,
-                random: Random::new(index as u64 + 1),
+                random: platform.random(index),
                 until_maintenance: Cell::new(MAX_INTERVAL),
                 interval: Cell::new(MAX_INTERVAL),
                 maintained_at: Cell::new(0),

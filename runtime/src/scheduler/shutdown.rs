@@ -71,6 +71,9 @@ const LEAST_WAIT: Duration = Duration::from_millis(100);
 /// The same for worker threads, who only have to come home: enough for a machine that is busy.
 const LEAST_WAIT_FOR_WORKERS: Duration = Duration::from_secs(1);
 
+/// Between two looks for threads that are on their way.
+const BREAK: Duration = Duration::from_micros(50);
+
 /// Between two looks for tasks that are not cancelled or not counted yet. The end of each task wakes the one who
 /// waits, but it is counted before it is complete, and a spawn may cross the beginning of the shutdown; to
 /// order both would cost a fence in each spawn and each end (rejected).
@@ -110,7 +113,9 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
         deadline.max(Instant::now() + LEAST_WAIT_FOR_WORKERS),
     );
     let is_empty = report.stuck_workers == 0 && may_touch_local && drop_the_rest(shared, latest);
-    report.stuck_blocking = shared.blocking.join(latest) + shared.compute.join(latest);
+    report.stuck_blocking = shared
+        .platform
+        .block(|| shared.blocking.join(latest) + shared.compute.join(latest));
     if let Some(reactor) = shared.reactor.get() {
         reactor.close();
     }
@@ -184,7 +189,7 @@ fn send_home(shared: &Arc<Shared>, latest: Instant) -> usize {
             continue;
         }
         while !handle.is_finished() && Instant::now() < latest {
-            std::thread::sleep(Duration::from_micros(50));
+            shared.platform.block(|| std::thread::sleep(BREAK));
         }
         if handle.is_finished() {
             let _ = handle.join();
@@ -236,7 +241,7 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
                 return false;
             }
             if !had_any {
-                std::thread::sleep(Duration::from_micros(50));
+                shared.platform.block(|| std::thread::sleep(BREAK));
             }
         }
     })

@@ -18,10 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
-use super::parker::Parker;
+use super::chaos;
 use super::seat::{MAX_INTERVAL, Seat};
 use crate::context;
-use crate::platform::NEVER;
+use crate::platform::{Parker, Random};
 use crate::task::{Ran, Task};
 
 /// A look around comes at the latest after so much time in polls.
@@ -90,8 +90,15 @@ impl<'a> Worker<'a> {
         unsafe { self.seat.holder() }
     }
 
+    pub(super) fn random(&self) -> &Random {
+        &self.holder().random
+    }
+
     /// Runs one task, if there is one.
     pub(super) fn turn(&self) -> Turn {
+        if self.shared.platform.is_chaotic() {
+            self.shuffle();
+        }
         let Some(task) = self.next_task() else {
             return Turn::Idle;
         };
@@ -100,7 +107,11 @@ impl<'a> Worker<'a> {
         }
         // SAFETY: Invariant 1.
         unsafe { self.seat.count_poll() };
-        let ran = self.shared.run_here(task);
+        let ran = if self.shared.platform.is_chaotic() {
+            chaos::run(self.shared, self.random(), task)
+        } else {
+            self.shared.run_here(task)
+        };
         if context::with(|cx| cx.seat.get().is_null()) {
             if let Ran::Again(task) = ran {
                 self.shared.inject(task);
@@ -114,7 +125,7 @@ impl<'a> Worker<'a> {
     }
 
     #[inline]
-    fn push_back(&self, task: Task) {
+    pub(super) fn push_back(&self, task: Task) {
         // SAFETY: Invariant 1.
         let n_queued = unsafe { self.seat.push(task) };
         if n_queued > 1 {
@@ -140,7 +151,7 @@ impl<'a> Worker<'a> {
     }
 
     #[inline]
-    fn pop(&self) -> Option<Task> {
+    pub(super) fn pop(&self) -> Option<Task> {
         // SAFETY: Invariant 1.
         let task = unsafe { self.seat.pop() }?;
         // What a push without a fence may have missed: the pop was one.
@@ -167,7 +178,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Takes a batch from the injector: one task to run, the others to the own queue.
-    fn pop_injector(&self) -> Option<Task> {
+    pub(super) fn pop_injector(&self) -> Option<Task> {
         let injector = &self.shared.injector;
         if injector.is_empty() {
             return None;
@@ -183,9 +194,9 @@ impl<'a> Worker<'a> {
         self.pop()
     }
 
-    fn steal(&self) -> Option<Task> {
+    pub(super) fn steal(&self) -> Option<Task> {
         let seats = &self.shared.seats;
-        let first = self.holder().random.below(seats.len());
+        let first = self.random().below(seats.len());
         for offset in 0..seats.len() {
             let victim = &seats[(first + offset) % seats.len()];
             if victim.index == self.seat.index || !victim.has_stealable() {
@@ -259,11 +270,7 @@ impl<'a> Worker<'a> {
             return;
         }
         let deadline = self.seat.timers.next().min(shared.outside_timers.next());
-        let timeout = match deadline {
-            NEVER => None,
-            _ if shared.clock.is_paused() => None,
-            at => Some(Duration::from_nanos(at.saturating_sub(now))),
-        };
+        let timeout = shared.platform.sleep_limit(now, deadline);
         let turn = shared
             .reactor
             .get()
@@ -285,7 +292,7 @@ impl<'a> Worker<'a> {
             || is_woken()
             || shared.has_work()
             || shared.is_stopping()
-            || shared.jump_if_idle()
+            || shared.settle_if_idle()
         {
             drop(turn);
             self.get_up();

@@ -28,7 +28,7 @@ use super::cell::{
 use super::error::{JoinError, Panic};
 use super::state::{AfterPoll, Wake};
 use crate::cancel::Cancelled;
-use crate::context::{self, BUDGET, Restore};
+use crate::context::{self, Restore};
 use crate::scheduler;
 use crate::shim::lock_std;
 use crate::unhandled::Unhandled;
@@ -73,8 +73,8 @@ fn run_in(task: Task, mode: Option<Mode>) -> Ran {
     let poll = context::with(|cx| {
         let _task = Restore::set(&cx.task, task.as_ptr().as_ptr().cast_const());
         let _scope = Restore::set(&cx.scope, std::ptr::null());
-        let _budget = Restore::set(&cx.budget, BUDGET);
-        let outer_yield = cx.yielded.replace(false);
+        let _budget = Restore::set(&cx.budget, cx.first_budget.get());
+        let outer_yield = cx.yielded.replace(cx.first_yielded.get());
         let (runtime, entry) = (cx.runtime.get(), cx.entry.get());
         // SAFETY: Invariant 1: the table of this very cell, and `start` gave us `RUNNING`.
         let poll = unsafe { (header.vtable().poll)(task.as_ptr(), mode) };

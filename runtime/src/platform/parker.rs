@@ -14,9 +14,10 @@
 //! `token`: the swap of `unpark` releases what the waker wrote, and taking the token acquires it.
 
 use std::io;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::turns::{self, Turns};
 use crate::shim::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::shim::{self, thread};
 
@@ -34,15 +35,18 @@ pub(crate) struct Parker {
     state: AtomicU32,
     handed: AtomicBool,
     thread: OnceLock<thread::Thread>,
+    /// Where only one thread may run at a time.
+    turns: Option<Arc<Turns>>,
 }
 
 impl Parker {
     /// A parker whose thread is not known yet; see [`bind`](Self::bind).
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(turns: Option<Arc<Turns>>) -> Self {
         Self {
             state: AtomicU32::new(AWAKE),
             handed: AtomicBool::new(false),
             thread: OnceLock::new(),
+            turns,
         }
     }
 
@@ -72,16 +76,24 @@ impl Parker {
             match timeout {
                 // A stray wake-up of the thread is no token: sleep on.
                 None => loop {
-                    thread::park();
+                    self.sleep();
                     // ORDERING(token): Acquire, for what the waker wrote.
                     if self.state.load(Ordering::Acquire) == TOKEN {
                         break;
                     }
                 },
-                Some(limit) => shim::park_timeout(limit),
+                Some(limit) => turns::block(self.turns.as_deref(), || shim::park_timeout(limit)),
             }
         }
         self.take_token()
+    }
+
+    /// Sleeps until it is woken, or for no reason.
+    fn sleep(&self) {
+        match &self.turns {
+            Some(turns) => turns.sleep(),
+            None => thread::park(),
+        }
     }
 
     /// Sleeps inside `wait`, which waits in the poller, until there is a token or `wait` returns.
@@ -94,7 +106,10 @@ impl Parker {
         let began =
             self.state
                 .compare_exchange(AWAKE, POLLING, Ordering::Relaxed, Ordering::Acquire);
-        let waited = if began.is_ok() { wait() } else { Ok(()) };
+        let waited = match began {
+            Ok(_) => turns::block(self.turns.as_deref(), wait),
+            Err(_) => Ok(()),
+        };
         (self.take_token(), waited)
     }
 
@@ -127,6 +142,9 @@ impl Parker {
             PARKED => {
                 if let Some(thread) = self.thread.get() {
                     thread.unpark();
+                    if let Some(turns) = &self.turns {
+                        turns.wake(thread.id());
+                    }
                 }
             }
             POLLING => {

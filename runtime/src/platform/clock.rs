@@ -1,11 +1,9 @@
-//! What a runtime takes from the world: the time and random numbers. Chosen once, when it is built.
+//! The clock of a runtime: real, or one that stands still and jumps.
 //!
 //! With virtual time the clock stands still until every worker is idle and then jumps to the next deadline, so
-//! that a test of an hour's timeouts takes a millisecond and its times are exact. The poller and parking hang
-//! on the same choice: a worker of a virtual runtime never sleeps for a deadline, it jumps (see `park` in
-//! [`scheduler::worker`](crate::scheduler)).
+//! that a test of an hour's timeouts takes a millisecond and its times are exact. A worker of such a runtime
+//! never sleeps for a deadline, it jumps (see `park` in [`scheduler::worker`](crate::scheduler)).
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -99,30 +97,4 @@ impl Clock {
 /// A duration in nanoseconds; 584 years and more are `NEVER`.
 pub(crate) fn nanos(duration: Duration) -> Nanos {
     u64::try_from(duration.as_nanos()).unwrap_or(NEVER)
-}
-
-/// Random numbers for choices that only have to be spread: whom to rob first.
-///
-/// Xorshift, 64 bits (Marsaglia, "Xorshift RNGs", Journal of Statistical Software 8(14), 2003).
-pub(crate) struct Random {
-    state: Cell<u64>,
-}
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            state: Cell::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
-        }
-    }
-
-    /// A number below `limit`.
-    pub(crate) fn below(&self, limit: usize) -> usize {
-        let mut x = self.state.get();
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        self.state.set(x);
-        // The upper half scaled to the range: no division.
-        (((x >> 32) * limit as u64) >> 32) as usize
-    }
 }

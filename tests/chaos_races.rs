@@ -1,0 +1,202 @@
+//! Cancellation against completion in orders drawn from seeds: nothing is lost, nothing is given twice.
+//!
+//! The same laws as in `cancel_races.rs`. There real threads race, so that it finds what only the memory model
+//! allows; here the order is drawn, with steals, yields and wake-ups for no reason, so that it finds what
+//! needs an unlikely order, and finds it again.
+
+mod support;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rt::JoinHandle;
+use rt::sync::{Event, Mutex, Queue, Semaphore, oneshot};
+use rt::test::Chaos;
+use support::{Count, must_end};
+
+/// One hundred thousand rounds of each race (a quarter of them in debug builds), a hundred in each order.
+const ROUNDS_OF_A_RUN: u64 = 100;
+const RUNS: u64 = if cfg!(debug_assertions) { 250 } else { 1_000 };
+
+/// Runs a race so many times in each of so many orders.
+fn race<F>(name: &'static str, round: impl Fn(u64) -> F + Send + Copy + 'static)
+where
+    F: Future<Output = ()> + Send,
+{
+    must_end(name, move || {
+        Chaos::new().runs(RUNS).run(|| async move {
+            for number in 0..ROUNDS_OF_A_RUN {
+                round(number).await;
+            }
+        });
+    });
+}
+
+/// Cancels a task from another one.
+fn cancel<T: Send + 'static>(task: &JoinHandle<T>) -> JoinHandle<bool> {
+    let handle = task.cancel_handle();
+    rt::spawn(async move { handle.cancel() })
+}
+
+/// C2: one sender, one receiver, one canceller: sent is received, or still queued, or came back to the sender.
+#[test]
+fn c2_chaos_a_queue_conserves_its_items() {
+    race("queue", |_| async {
+        let queue = Queue::bounded(1);
+        let sender = rt::spawn({
+            let queue = queue.clone();
+            async move {
+                let mut sent = 0;
+                for item in 0..3 {
+                    match queue.put(item).await {
+                        Ok(()) => sent += 1,
+                        Err(back) => assert_eq!(back.into_inner(), item),
+                    }
+                }
+                sent
+            }
+        });
+        let received = Count::default();
+        let receiver = rt::spawn({
+            let (queue, received) = (queue.clone(), received.clone());
+            async move {
+                while let Ok(_item) = queue.get().await {
+                    received.add();
+                }
+            }
+        });
+        let canceller = cancel(&receiver);
+        let cancelled = receiver.await;
+        canceller.await.unwrap();
+        assert!(cancelled.unwrap_err().is_cancelled());
+        let left = queue.shutdown_now();
+        let sent = sender.await.unwrap();
+        assert_eq!(sent, received.get() + left.len());
+    });
+}
+
+/// C2: a value that was sent is received, or came back to the sender, or was dropped with the channel.
+#[test]
+fn c2_chaos_a_oneshot_gives_its_value_once() {
+    race("oneshot", |_| async {
+        let dropped = Count::default();
+        let value = dropped.on_drop();
+        let (sender, receiver) = oneshot::channel();
+        let receiver = rt::spawn(receiver);
+        let sender = rt::spawn(async move { sender.send(value) });
+        let canceller = cancel(&receiver);
+        match (receiver.await, sender.await.unwrap()) {
+            (Ok(value), Ok(())) => drop(value.unwrap()),
+            (Err(error), Err(_value)) => assert!(error.is_cancelled()),
+            (Err(error), Ok(())) => assert!(error.is_cancelled()),
+            (Ok(_), Err(_)) => panic!("received and given back"),
+        }
+        canceller.await.unwrap();
+        assert_eq!(dropped.get(), 1);
+    });
+}
+
+/// C2: a cancelled waiter passes on what it was granted.
+#[test]
+fn c2_chaos_a_semaphore_keeps_its_permits() {
+    race("semaphore", |number| async move {
+        let semaphore = Arc::new(Semaphore::new(2));
+        let tasks: Vec<_> = (0..4)
+            .map(|index| {
+                let semaphore = semaphore.clone();
+                rt::spawn(async move {
+                    let _permits = semaphore.acquire_many(1 + index % 2).await.unwrap();
+                    rt::yield_now().await;
+                })
+            })
+            .collect();
+        let canceller = cancel(&tasks[number as usize % 4]);
+        for task in tasks {
+            let _ = task.await;
+        }
+        canceller.await.unwrap();
+        assert_eq!(semaphore.available(), 2);
+    });
+}
+
+/// C2: the lock is never held by nobody, whoever is cancelled while it is handed over.
+#[test]
+fn c2_chaos_a_mutex_is_never_stuck() {
+    race("mutex", |number| async move {
+        let lock = Arc::new(Mutex::new(0));
+        let tasks: Vec<_> = (0..4)
+            .map(|_| {
+                let lock = lock.clone();
+                rt::spawn(async move {
+                    let mut count = lock.lock().await;
+                    let before = *count;
+                    rt::yield_now().await;
+                    *count = before + 1;
+                })
+            })
+            .collect();
+        let canceller = cancel(&tasks[number as usize % 4]);
+        let mut n_through = 0;
+        for task in tasks {
+            n_through += usize::from(task.await.is_ok());
+        }
+        canceller.await.unwrap();
+        assert_eq!(*lock.lock().await, n_through, "an update was lost");
+    });
+}
+
+/// E1: whoever waits when an event is set goes on, even if it is cleared at once.
+#[test]
+fn e1_chaos_a_pulse_reaches_everyone_who_waits() {
+    race("event", |_| async {
+        let event = Arc::new(Event::new());
+        let ready = Count::default();
+        let tasks: Vec<_> = (0..3)
+            .map(|_| {
+                let (event, ready) = (event.clone(), ready.clone());
+                rt::spawn(async move {
+                    let mut wait = std::pin::pin!(event.wait());
+                    if support::poll_once(&mut wait).is_pending() {
+                        ready.add();
+                        wait.await;
+                    }
+                })
+            })
+            .collect();
+        while ready.get() < 3 {
+            rt::yield_now().await;
+        }
+        event.set();
+        event.clear();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
+
+/// W5: of a value, a deadline and a cancellation in the same moment exactly one is seen.
+#[test]
+fn w5_chaos_a_value_a_deadline_and_a_cancellation_have_one_outcome() {
+    race("timeout", |_| async {
+        let tick = Duration::from_millis(1);
+        let dropped = Count::default();
+        let value = dropped.on_drop();
+        let (sender, receiver) = oneshot::channel();
+        let waiter = rt::spawn(rt::timeout(tick, receiver));
+        let sender = rt::spawn(async move {
+            rt::sleep(tick).await;
+            sender.send(value).is_ok()
+        });
+        let handle = waiter.cancel_handle();
+        let canceller = rt::spawn(async move {
+            rt::sleep(tick).await;
+            handle.cancel()
+        });
+        let was_received = matches!(waiter.await, Ok(Ok(Ok(_))));
+        let was_sent = sender.await.unwrap();
+        assert!(was_sent || !was_received, "received what was not sent");
+        canceller.await.unwrap();
+        assert_eq!(dropped.get(), 1);
+    });
+}
