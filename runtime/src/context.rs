@@ -41,9 +41,6 @@ pub(crate) struct Context {
     /// The running task asked to be queued again at the back.
     pub(crate) yielded: Cell<bool>,
     pub(crate) budget: Cell<u8>,
-    /// What a task's poll begins with; fewer leaf operations and a yield for no reason where chaos is asked for.
-    pub(crate) first_budget: Cell<u8>,
-    pub(crate) first_yielded: Cell<bool>,
     /// Which `Handle::enter` or `block_on` set `runtime`, by a number that this thread never uses again.
     pub(crate) entry: Cell<u64>,
     last_entry: Cell<u64>,
@@ -66,8 +63,6 @@ thread_local! {
             frames: Cell::new(ptr::null()),
             yielded: Cell::new(false),
             budget: Cell::new(UNLIMITED),
-            first_budget: Cell::new(BUDGET),
-            first_yielded: Cell::new(false),
             entry: Cell::new(0),
             last_entry: Cell::new(0),
             seat_behind: Cell::new(ptr::null()),

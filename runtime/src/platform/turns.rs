@@ -16,10 +16,10 @@
 //!    [`Turns::sleep`], and when it leaves; no lock of the runtime is held there.
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::{self, Thread, ThreadId};
 
 use super::Random;
 use crate::shim::lock_std;
+use crate::shim::thread::{self, Thread, ThreadId};
 
 pub(crate) struct Turns {
     state: Mutex<State>,

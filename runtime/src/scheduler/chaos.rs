@@ -5,11 +5,9 @@
 //! steal although it has work; and a poll may begin with a small budget, so that leaf operations yield where
 //! they never do, or with the task woken for no reason, so that it is polled again after `Pending`.
 
-use super::Shared;
-use super::worker::Worker;
-use crate::context::{self, BUDGET, Restore};
-use crate::platform::Random;
-use crate::task::{Ran, Task};
+use super::worker::{Turn, Worker};
+use crate::context::BUDGET;
+use crate::task::{Task, run_disturbed};
 
 /// Tasks whose order a shuffle changes.
 const MOST_MOVED: usize = 4;
@@ -18,9 +16,21 @@ const MOST_MOVED: usize = 4;
 const SMALL_BUDGET: usize = 4;
 
 impl Worker<'_> {
-    /// Lets others go on, and changes what this worker would do next.
+    /// Lets others go on, changes what this worker would do next, and does it with a budget and a wake-up that the
+    /// seed decides.
     #[cold]
-    pub(super) fn shuffle(&self) {
+    pub(super) fn turn_in_chaos(&self) -> Turn {
+        self.shuffle();
+        let random = self.random();
+        let budget = match random.below(2) {
+            0 => random.below(SMALL_BUDGET) as u8 + 1,
+            _ => BUDGET,
+        };
+        let is_woken = random.below(8) == 0;
+        self.turn_by(|task| run_disturbed(task, budget, is_woken))
+    }
+
+    fn shuffle(&self) {
         let random = self.random();
         if random.below(2) == 0 {
             self.shared.platform.yield_thread();
@@ -46,19 +56,4 @@ impl Worker<'_> {
             self.push_back(task);
         }
     }
-}
-
-/// Runs a task with a budget and a wake-up that the seed decides.
-#[cold]
-pub(super) fn run(shared: &Shared, random: &Random, task: Task) -> Ran {
-    let budget = match random.below(2) {
-        0 => random.below(SMALL_BUDGET) as u8 + 1,
-        _ => BUDGET,
-    };
-    let is_woken = random.below(8) == 0;
-    context::with(|cx| {
-        let _budget = Restore::set(&cx.first_budget, budget);
-        let _yielded = Restore::set(&cx.first_yielded, is_woken);
-        shared.run_here(task)
-    })
 }

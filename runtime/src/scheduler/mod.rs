@@ -374,14 +374,14 @@ impl Shared {
                 .is_some_and(|thread| *thread != std::thread::current().id())
     }
 
-    /// Runs a task, or, if it is `!Send` and belongs to another thread, puts it where that one looks.
+    /// Runs a task by `run`, or, if it is `!Send` and belongs to another thread, puts it where that one looks.
     #[inline]
-    fn run_here(&self, task: Task) -> Ran {
+    fn run_here(&self, task: Task, run: impl FnOnce(Task) -> Ran) -> Ran {
         if self.is_current_thread() && task.header().is_local() && self.has_foreign_local_tasks() {
             self.put_aside(task);
             return Ran::Rest;
         }
-        crate::task::run(task)
+        run(task)
     }
 
     #[cold]

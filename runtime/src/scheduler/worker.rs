@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
-use super::chaos;
 use super::seat::{MAX_INTERVAL, Seat};
 use crate::context;
 use crate::platform::{Parker, Random};
@@ -48,6 +47,7 @@ pub(super) struct Worker<'a> {
     parker: &'a Parker,
     is_searching: Cell<bool>,
     is_home: bool,
+    is_chaotic: bool,
 }
 
 impl<'a> Worker<'a> {
@@ -63,6 +63,7 @@ impl<'a> Worker<'a> {
             parker: seat.home(),
             is_searching: Cell::new(true),
             is_home: true,
+            is_chaotic: shared.platform.is_chaotic(),
         }
     }
 
@@ -82,6 +83,7 @@ impl<'a> Worker<'a> {
             parker,
             is_searching: Cell::new(false),
             is_home: false,
+            is_chaotic: shared.platform.is_chaotic(),
         }
     }
 
@@ -95,10 +97,17 @@ impl<'a> Worker<'a> {
     }
 
     /// Runs one task, if there is one.
+    #[inline(always)]
     pub(super) fn turn(&self) -> Turn {
-        if self.shared.platform.is_chaotic() {
-            self.shuffle();
+        if self.is_chaotic {
+            return self.turn_in_chaos();
         }
+        self.turn_by(crate::task::run)
+    }
+
+    /// Runs one task by `run`.
+    #[inline(always)]
+    pub(super) fn turn_by(&self, run: impl FnOnce(Task) -> Ran) -> Turn {
         let Some(task) = self.next_task() else {
             return Turn::Idle;
         };
@@ -107,11 +116,7 @@ impl<'a> Worker<'a> {
         }
         // SAFETY: Invariant 1.
         unsafe { self.seat.count_poll() };
-        let ran = if self.shared.platform.is_chaotic() {
-            chaos::run(self.shared, self.random(), task)
-        } else {
-            self.shared.run_here(task)
-        };
+        let ran = self.shared.run_here(task, run);
         if context::with(|cx| cx.seat.get().is_null()) {
             if let Ran::Again(task) = ran {
                 self.shared.inject(task);

@@ -28,7 +28,7 @@ use super::cell::{
 use super::error::{JoinError, Panic};
 use super::state::{AfterPoll, Wake};
 use crate::cancel::Cancelled;
-use crate::context::{self, Restore};
+use crate::context::{self, BUDGET, Restore};
 use crate::scheduler;
 use crate::shim::lock_std;
 use crate::unhandled::Unhandled;
@@ -45,7 +45,12 @@ pub(crate) enum Ran {
 /// Runs a task once.
 #[inline]
 pub(crate) fn run(task: Task) -> Ran {
-    run_in(task, None)
+    run_in(task, None, BUDGET, false)
+}
+
+/// Runs a task once, with so many leaf operations, and woken for no reason if `is_woken`.
+pub(crate) fn run_disturbed(task: Task, budget: u8, is_woken: bool) -> Ran {
+    run_in(task, None, budget, is_woken)
 }
 
 /// Ends a task whose runtime is going away, on this thread.
@@ -53,7 +58,7 @@ pub(crate) fn abort(task: Task) {
     let ran = context::with(|cx| {
         // It may end inside another one's poll.
         let _frames = Restore::set(&cx.frames, std::ptr::null());
-        run_in(task, Some(Mode::Abort))
+        run_in(task, Some(Mode::Abort), BUDGET, false)
     });
     if let Ran::Again(task) = ran {
         unreachable!("an aborted task is complete: {task:?}");
@@ -61,7 +66,7 @@ pub(crate) fn abort(task: Task) {
 }
 
 #[inline]
-fn run_in(task: Task, mode: Option<Mode>) -> Ran {
+fn run_in(task: Task, mode: Option<Mode>, budget: u8, is_woken: bool) -> Ran {
     let header = task.header();
     let before = header.state.start();
     let mode = mode.unwrap_or(if before.is_cancelled() {
@@ -73,8 +78,8 @@ fn run_in(task: Task, mode: Option<Mode>) -> Ran {
     let poll = context::with(|cx| {
         let _task = Restore::set(&cx.task, task.as_ptr().as_ptr().cast_const());
         let _scope = Restore::set(&cx.scope, std::ptr::null());
-        let _budget = Restore::set(&cx.budget, cx.first_budget.get());
-        let outer_yield = cx.yielded.replace(cx.first_yielded.get());
+        let _budget = Restore::set(&cx.budget, budget);
+        let outer_yield = cx.yielded.replace(is_woken);
         let (runtime, entry) = (cx.runtime.get(), cx.entry.get());
         // SAFETY: Invariant 1: the table of this very cell, and `start` gave us `RUNNING`.
         let poll = unsafe { (header.vtable().poll)(task.as_ptr(), mode) };

@@ -20,7 +20,7 @@ pub(crate) use cell::{Birth, Boxed, Header, Inline, Keep, Task, TaskCell, TaskRe
 #[doc(hidden)]
 pub use cell::{Hook, Plain};
 pub use error::{JoinError, Panic};
-pub(crate) use harness::{Ran, Table, abort, ignore_panic, run};
+pub(crate) use harness::{Ran, Table, abort, ignore_panic, run, run_disturbed};
 pub use info::{TaskId, TaskInfo, TaskState};
 pub use join::{CancelHandle, JoinHandle, OwnedTask};
 
