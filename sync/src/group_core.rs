@@ -15,7 +15,7 @@ use rt_tasks_runtime::shim::lock_std;
 use rt_tasks_runtime::{JoinError, Panic, report_lost};
 
 use crate::group::BoxError;
-use crate::group_error::{FailureKind, TaskFailure};
+use crate::group_error::{FailureKind, TaskFailure, same};
 use crate::group_members::Members;
 use crate::group_start::StartError;
 use crate::semaphore::Semaphore;
@@ -115,15 +115,15 @@ impl<E> Core<E> {
         }
     }
 
-    /// The failures, for the end of the scope: none if they do not count.
+    /// The failures, for the end of the scope; without those of children that do not count, because one succeeded.
     pub(crate) fn take_failures(&self) -> Vec<TaskFailure<E>> {
         let mut outcome = lock_std(&self.outcome);
-        let failures = std::mem::take(&mut outcome.failures);
-        if outcome.has_succeeded {
-            Vec::new()
-        } else {
-            failures
+        let mut failures = std::mem::take(&mut outcome.failures);
+        // With a handler what is here are its own panics.
+        if outcome.has_succeeded && self.handler.is_none() {
+            failures.retain(|failure| failure.id.is_none());
         }
+        failures
     }
 }
 
@@ -187,18 +187,11 @@ pub(crate) fn report<E: 'static>(failure: TaskFailure<E>) {
 
 /// An error of a usual type as it is; otherwise nothing is known of it but its type: a bound would turn it away.
 fn boxed<E: 'static>(error: E) -> BoxError {
-    let mut error = Some(error);
-    taken::<BoxError>(&mut error)
-        .or_else(|| taken::<io::Error>(&mut error))
-        .or_else(|| taken::<String>(&mut error))
-        .or_else(|| taken::<&'static str>(&mut error))
-        .unwrap_or_else(|| format!("an error of type {}", type_name::<E>()).into())
-}
-
-/// The error, if it is a `T`.
-fn taken<T: Into<BoxError> + 'static>(error: &mut dyn Any) -> Option<BoxError> {
-    let error = error.downcast_mut::<Option<T>>()?;
-    error.take().map(Into::into)
+    same(error)
+        .or_else(|error| same::<E, io::Error>(error).map(Into::into))
+        .or_else(|error| same::<E, String>(error).map(Into::into))
+        .or_else(|error| same::<E, &'static str>(error).map(Into::into))
+        .unwrap_or_else(|_| format!("an error of type {}", type_name::<E>()).into())
 }
 
 /// Whether an error of the body only passes on that a child failed, whose failure is there already (rule G12).

@@ -49,6 +49,7 @@ pub struct TaskFailure<E = BoxError> {
     pub spawned_at: &'static Location<'static>,
 }
 
+/// Who failed and how; not where, which is `spawned_at`.
 impl<E: Display> Display for TaskFailure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_label(f)?;
@@ -61,7 +62,15 @@ impl<E> TaskFailure<E> {
         match (&self.name, self.id) {
             (Some(name), Some(_)) => write!(f, "task `{name}`"),
             (None, Some(id)) => write!(f, "task #{id}"),
+            (_, None) if matches!(self.kind, FailureKind::Elapsed(_)) => f.write_str("the group"),
             (_, None) => f.write_str("the body"),
+        }
+    }
+
+    fn write_place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.id {
+            Some(_) => write!(f, " (spawned at {})", self.spawned_at),
+            None => write!(f, " (group at {})", self.spawned_at),
         }
     }
 }
@@ -69,6 +78,9 @@ impl<E> TaskFailure<E> {
 /// Every failure of a group, in the order of completion, that of the body last.
 ///
 /// Its `Display` is a report: a line for each failure with task and place, groups inside groups indented.
+///
+/// A group inside a group is one failure of the outer one, whose error is a `GroupError` in its box. Errors of
+/// other types than [`BoxError`] are not looked into.
 ///
 /// # Examples
 ///
@@ -112,7 +124,7 @@ impl<E> GroupError<E> {
         &self.failures
     }
 
-    /// The first failure; none only for a group whose body was dropped by a failure that did not count.
+    /// The first failure. The error of a scope always has one.
     #[must_use]
     pub fn first(&self) -> Option<&TaskFailure<E>> {
         self.failures.first()
@@ -135,30 +147,6 @@ impl<E> GroupError<E> {
     pub fn is_empty(&self) -> bool {
         self.failures.is_empty()
     }
-
-    /// Divides the failures: those for which `pred` holds, and the others. A side without any is `None`.
-    #[must_use]
-    pub fn split(
-        self,
-        mut pred: impl FnMut(&TaskFailure<E>) -> bool,
-    ) -> (Option<Self>, Option<Self>) {
-        let (matching, rest): (Vec<_>, Vec<_>) =
-            self.failures.into_iter().partition(|failure| pred(failure));
-        let part = |failures: Vec<_>| {
-            (!failures.is_empty()).then(|| Self {
-                name: self.name.clone(),
-                failures,
-                at: self.at,
-            })
-        };
-        (part(matching), part(rest))
-    }
-
-    /// The failures for which `pred` holds, if there are any.
-    #[must_use]
-    pub fn subgroup(self, pred: impl FnMut(&TaskFailure<E>) -> bool) -> Option<Self> {
-        self.split(pred).0
-    }
 }
 
 impl<E: 'static> GroupError<E> {
@@ -174,6 +162,50 @@ impl<E: 'static> GroupError<E> {
         }
         leaves
     }
+
+    /// Divides the failures: those for which `pred` holds, and the others. A side without any is `None`.
+    ///
+    /// Groups inside the group keep their place in the tree: one for which `pred` holds goes as a whole, another is
+    /// divided in turn.
+    #[must_use]
+    pub fn split(
+        self,
+        mut pred: impl FnMut(&TaskFailure<E>) -> bool,
+    ) -> (Option<Self>, Option<Self>) {
+        self.split_by(&mut pred)
+    }
+
+    /// The failures for which `pred` holds, if there are any; divided as by [`split`](Self::split).
+    #[must_use]
+    pub fn subgroup(self, pred: impl FnMut(&TaskFailure<E>) -> bool) -> Option<Self> {
+        self.split(pred).0
+    }
+
+    fn split_by(
+        self,
+        pred: &mut dyn FnMut(&TaskFailure<E>) -> bool,
+    ) -> (Option<Self>, Option<Self>) {
+        let (mut matching, mut rest) = (Vec::new(), Vec::new());
+        for failure in self.failures {
+            if pred(&failure) {
+                matching.push(failure);
+            } else if failure.inner().is_some() {
+                let (yes, no) = failure.split_inner(pred);
+                matching.extend(yes);
+                rest.extend(no);
+            } else {
+                rest.push(failure);
+            }
+        }
+        let part = |failures: Vec<_>| {
+            (!failures.is_empty()).then(|| Self {
+                name: self.name.clone(),
+                failures,
+                at: self.at,
+            })
+        };
+        (part(matching), part(rest))
+    }
 }
 
 impl<E: 'static> TaskFailure<E> {
@@ -188,18 +220,80 @@ impl<E: 'static> TaskFailure<E> {
             .downcast_ref::<GroupError>()?;
         inner.downcast_ref()
     }
+
+    /// Divides the group inside the group that failed.
+    fn split_inner(
+        self,
+        pred: &mut dyn FnMut(&TaskFailure<E>) -> bool,
+    ) -> (Option<Self>, Option<Self>) {
+        const BOXED: &str = "`inner` found a group in a box";
+        let FailureKind::Error(error) = self.kind else {
+            unreachable!("{BOXED}")
+        };
+        let boxed: Option<BoxError> = same(error).ok();
+        let inner = boxed.and_then(|boxed| boxed.downcast::<GroupError>().ok());
+        let inner: Option<GroupError<E>> = inner.and_then(|inner| same(*inner).ok());
+        let (yes, no) = inner.expect(BOXED).split_by(pred);
+        let part = |part: GroupError<E>| {
+            let inner: Option<GroupError> = same(part).ok();
+            let boxed: BoxError = Box::new(inner.expect(BOXED));
+            Self {
+                kind: FailureKind::Error(same(boxed).ok().expect(BOXED)),
+                name: self.name.clone(),
+                id: self.id,
+                spawned_at: self.spawned_at,
+            }
+        };
+        (yes.map(part), no.map(part))
+    }
+}
+
+/// The value by another name of its type; the value back if it is of another type.
+pub(crate) fn same<A: 'static, B: 'static>(value: A) -> Result<B, A> {
+    let mut value = Some(value);
+    let any: &mut dyn Any = &mut value;
+    if let Some(same) = any.downcast_mut::<Option<B>>().and_then(Option::take) {
+        return Ok(same);
+    }
+    Err(value.expect("it is of another type, so it was not taken"))
 }
 
 impl GroupError<BoxError> {
     /// Divides the failures by the type of their error: those whose error is a `T`, and the others.
+    ///
+    /// Groups inside the group are divided in turn, as by [`split`](Self::split).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use rt_tasks_runtime as runtime;
+    /// # use rt_tasks_sync as rt;
+    /// # use rt::{Policy, TaskGroup};
+    /// # use std::num::{ParseFloatError, ParseIntError};
+    /// # runtime::block_on(async {
+    /// let error = TaskGroup::options()
+    ///     .policy(Policy::CollectAll)
+    ///     .scope(async |group| {
+    ///         group.spawn(async { "x".parse::<u32>() });
+    ///         group.spawn(async { "y".parse::<f32>() });
+    ///         Ok(())
+    ///     })
+    ///     .await
+    ///     .unwrap_err();
+    /// let (integers, rest) = error.split_type::<ParseIntError>();
+    /// assert_eq!(integers.unwrap().len(), 1);
+    /// assert!(rest.unwrap().split_type::<ParseFloatError>().1.is_none());
+    /// # });
+    /// ```
     #[must_use]
+    #[doc(alias = "except*")]
     pub fn split_type<T: Error + 'static>(self) -> (Option<Self>, Option<Self>) {
         self.split(|failure| matches!(&failure.kind, FailureKind::Error(error) if error.is::<T>()))
     }
 }
 
-impl<E: Display> GroupError<E> {
-    fn write(&self, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Result {
+impl<E: Display> Display for GroupError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
             Some(name) => write!(f, "group `{name}` failed")?,
             None => write!(f, "group at {} failed", self.at)?,
@@ -209,26 +303,16 @@ impl<E: Display> GroupError<E> {
             n => write!(f, " ({n} errors)")?,
         }
         for failure in &self.failures {
-            write!(f, "\n{:indent$}  ", "")?;
             let text = failure.to_string();
             // What a group inside the group reports is indented as a whole.
             for (number, line) in text.lines().enumerate() {
-                if number > 0 {
-                    write!(f, "\n{:indent$}  ", "")?;
+                write!(f, "\n  {line}")?;
+                if number == 0 {
+                    failure.write_place(f)?;
                 }
-                f.write_str(line)?;
-            }
-            if text.lines().count() <= 1 {
-                write!(f, " (spawned at {})", failure.spawned_at)?;
             }
         }
         Ok(())
-    }
-}
-
-impl<E: Display> Display for GroupError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, 0)
     }
 }
 
