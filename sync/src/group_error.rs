@@ -238,7 +238,7 @@ impl<E: 'static> TaskFailure<E> {
             let inner: Option<GroupError> = same(part).ok();
             let boxed: BoxError = Box::new(inner.expect(BOXED));
             Self {
-                kind: FailureKind::Error(same(boxed).ok().expect(BOXED)),
+                kind: FailureKind::Error(same(boxed).expect(BOXED)),
                 name: self.name.clone(),
                 id: self.id,
                 spawned_at: self.spawned_at,

@@ -12,7 +12,7 @@
 //! 1. `n_live` counts the children that are not complete: each is counted before it can run, under the lock. So
 //!    it is zero only when nobody is left who could spawn more (rule G9), but for those who were given a handle
 //!    to the group from outside.
-//! 2. `children` holds every child that is not complete.
+//! 2. `children` holds every child that is not complete and not cancelled.
 //! 3. After `is_closing` no child begins to run: it is spawned cancelled. The group is closed in the same
 //!    critical section in which it is seen empty.
 //! 4. Wakers and cancellations are called outside the lock.
@@ -152,7 +152,7 @@ impl Members {
     pub(crate) fn cancel(&self, reason: &'static str) {
         let mut state = lock_std(&self.state);
         state.is_closing = true;
-        let children = state.children.clone();
+        let children = std::mem::take(&mut state.children);
         drop(state);
         for child in children {
             child.cancel_with(reason);
