@@ -34,11 +34,13 @@
 //! ```
 
 pub use rt_tasks_runtime::{
-    Builder, CancelHandle, Cancelled, CleanupOutput, Elapsed, EnterGuard, Finally, Handle, Instant,
-    JoinError, JoinHandle, Metrics, MissedTick, NoRuntime, OwnedTask, Panic, Runtime,
-    ShutdownReport, TaskId, TaskInfo, Unhandled, block_in_place, block_on, defer, finally,
-    interval, interval_at, shield, sleep, sleep_until, spawn, spawn_blocking, spawn_compute,
-    spawn_local, task, task_local, time, timeout, timeout_at, yield_now,
+    AsyncGuard, Builder, CancelHandle, CancelScope, Cancelled, CatchCancel, Checkpoint,
+    CleanupOutput, Close, Elapsed, EnterGuard, Expired, Finally, Handle, Instant, JoinError,
+    JoinHandle, Metrics, MissedTick, NoRuntime, OnCancel, OwnedTask, Panic, RunScope, Runtime,
+    Shield, ShutdownReport, TaskId, TaskInfo, Unhandled, UntilCancelled, block_in_place, block_on,
+    cancelled, catch_cancel, checkpoint, defer, finally, guard, interval, interval_at, on_cancel,
+    shield, shield_within, sleep, sleep_until, spawn, spawn_blocking, spawn_compute, spawn_local,
+    task, task_local, time, timeout, timeout_at, yield_now,
 };
 
 pub use rt_tasks_sync::{

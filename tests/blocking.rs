@@ -61,7 +61,10 @@ fn a_job_is_a_task_with_a_name_inside_the_runtime() {
             let (current, value) = job.await.unwrap();
             assert_eq!(value, 7);
             let current = current.expect("a job is a task");
-            assert_eq!((current.id, current.name.as_deref()), (id, Some("brewing")));
+            assert_eq!(
+                (current.id(), current.name().as_deref()),
+                (id, Some("brewing"))
+            );
         });
     });
 }

@@ -329,7 +329,7 @@ fn a_cancelled_future_is_dropped_inside_its_task() {
     struct Tells(Arc<Mutex<Option<rt::TaskId>>>);
     impl Drop for Tells {
         fn drop(&mut self) {
-            *self.0.lock().unwrap() = rt::task::current().map(|task| task.id);
+            *self.0.lock().unwrap() = rt::task::current().map(|task| task.id());
         }
     }
     each_size(|runtime| {

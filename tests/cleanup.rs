@@ -398,7 +398,7 @@ fn cleanup_runs_inside_its_task_and_may_spawn_and_register_more() {
                 pending::<()>(),
                 async move {
                     let me = rt::task::current().expect("cleanup runs in a task");
-                    log.say(&*me.name.unwrap());
+                    log.say(&*me.name().unwrap());
                     log.say(rt::spawn(async { "child of cleanup" }).await.unwrap());
                     rt::defer(async move { log.say("deferred by cleanup") });
                 },

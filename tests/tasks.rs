@@ -24,8 +24,8 @@ fn a_task_has_the_name_it_was_given_and_a_number_of_its_own() {
         runtime.block_on(async {
             let named = rt::task::Builder::new()
                 .name("worker-A")
-                .spawn(async { rt::task::current().unwrap() });
-            let unnamed = rt::spawn(async { rt::task::current().unwrap() });
+                .spawn(async { rt::task::current().unwrap().info() });
+            let unnamed = rt::spawn(async { rt::task::current().unwrap().info() });
             assert_eq!(named.name().as_deref(), Some("worker-A"));
             assert_eq!(unnamed.name(), None);
             assert_ne!(named.id(), unnamed.id());

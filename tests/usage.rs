@@ -20,6 +20,9 @@ mod pipeline;
 #[path = "usage/recursion.rs"]
 mod recursion;
 #[rustfmt::skip]
+#[path = "usage/timeouts_guards.rs"]
+mod timeouts_guards;
+#[rustfmt::skip]
 #[path = "usage/trait_object.rs"]
 mod trait_object;
 #[rustfmt::skip]

@@ -207,6 +207,12 @@ impl<'a, T: Copy> Restore<'a, T> {
             before: cell.replace(value),
         }
     }
+
+    /// What the cell is restored to.
+    #[inline]
+    pub(crate) fn before(&self) -> T {
+        self.before
+    }
 }
 
 impl<T: Copy> Drop for Restore<'_, T> {

@@ -46,6 +46,11 @@ pub fn random_below(n: usize) -> usize {
     crate::scheduler::random_below(n)
 }
 
+/// Has the running task polled again, after the others got their turn.
+pub(crate) fn again(cx: &mut Context<'_>) {
+    context::with(|current| reschedule(current, cx));
+}
+
 /// Has the running task queued again at the back.
 fn reschedule(current: &context::Context, cx: &mut Context<'_>) {
     // A waker of the task itself: a mark is enough, the worker reads it after the poll. A waker of some
@@ -79,7 +84,6 @@ fn reschedule(current: &context::Context, cx: &mut Context<'_>) {
 /// });
 /// assert_eq!(*log.lock().unwrap(), ["other", "main"]);
 /// ```
-#[doc(alias = "checkpoint")]
 pub fn yield_now() -> YieldNow {
     YieldNow { yielded: false }
 }

@@ -31,9 +31,13 @@ mod unhandled;
 #[cfg(all(test, loom))]
 mod models;
 
-pub use cancel::{Cancelled, CleanupOutput, Finally, Shield, defer, finally, shield};
+pub use cancel::{
+    AsyncGuard, CancelScope, Cancelled, CatchCancel, Checkpoint, CleanupOutput, Close, Expired,
+    Finally, OnCancel, RunScope, Shield, UntilCancelled, cancelled, catch_cancel, checkpoint,
+    defer, finally, guard, on_cancel, shield, shield_within,
+};
 #[doc(hidden)]
-pub use cancel::{ScopeEnd, ScopedBody, cleanup_now};
+pub use cancel::{ScopeEnd, ScopedBody, Strike, Surroundings, cleanup_now};
 pub use coop::{YieldNow, yield_now};
 pub use runtime::{Builder, EnterGuard, Handle, Metrics, NoRuntime, Runtime, block_on};
 pub use scheduler::ShutdownReport;

@@ -24,6 +24,8 @@ enum Kind {
         of: &'static Location<'static>,
     },
     CallbackPanic(Panic, Box<TaskInfo>),
+    OnCancelPanic(Panic, &'static Location<'static>),
+    LongShield(&'static Location<'static>),
     StrayPanic(Panic),
     LostFailure {
         what: String,
@@ -57,6 +59,14 @@ impl Unhandled {
         Self::new(Kind::CallbackPanic(panic, Box::new(task)))
     }
 
+    pub(crate) fn on_cancel(panic: Panic, at: &'static Location<'static>) -> Self {
+        Self::new(Kind::OnCancelPanic(panic, at))
+    }
+
+    pub(crate) fn long_shield(of: &'static Location<'static>) -> Self {
+        Self::new(Kind::LongShield(of))
+    }
+
     pub(crate) fn stray(panic: Panic) -> Self {
         Self::new(Kind::StrayPanic(panic))
     }
@@ -73,9 +83,10 @@ impl Unhandled {
     #[must_use]
     pub fn panic(&self) -> Option<&Panic> {
         match &self.kind {
-            Kind::CleanupPanic(panic) | Kind::CallbackPanic(panic, _) | Kind::StrayPanic(panic) => {
-                Some(panic)
-            }
+            Kind::CleanupPanic(panic)
+            | Kind::CallbackPanic(panic, _)
+            | Kind::OnCancelPanic(panic, _)
+            | Kind::StrayPanic(panic) => Some(panic),
             Kind::LostFailure { error, .. } => error.downcast_ref(),
             _ => None,
         }
@@ -113,6 +124,17 @@ impl fmt::Display for Unhandled {
                     task.spawned_at
                 )
             }
+            Kind::OnCancelPanic(panic, at) => {
+                write!(
+                    f,
+                    "the function that rt::on_cancel registered at {at} {panic}"
+                )
+            }
+            Kind::LongShield(of) => write!(
+                f,
+                "a shield has held the cancellation of the scope at {of} back for over a second; bound it with \
+                 rt::shield_within"
+            ),
             Kind::StrayPanic(panic) => write!(f, "a waker, destructor or callback {panic}"),
             Kind::LostFailure { what, error } => write!(
                 f,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rt_tasks_runtime::task::{self, Hook};
-use rt_tasks_runtime::{JoinError, JoinHandle, TaskId};
+use rt_tasks_runtime::{JoinError, JoinHandle, Surroundings, TaskId};
 
 use crate::group_core::Core;
 use crate::group_error::{FailureKind, TaskFailure};
@@ -168,7 +168,7 @@ pub(crate) struct Child<E> {
 impl<E: 'static, O: ChildOutput<E>> Hook<O> for Child<E> {
     type Value = O::Value;
 
-    fn outcome(&mut self, result: Result<O, JoinError>) -> Result<O::Value, JoinError> {
+    fn outcome(&self, result: Result<O, JoinError>) -> Result<O::Value, JoinError> {
         let kind = match result {
             Ok(output) => match output.into_result() {
                 Ok(value) => {
@@ -181,7 +181,9 @@ impl<E: 'static, O: ChildOutput<E>> Hook<O> for Child<E> {
             Err(error) if !error.is_panic() => return Err(error),
             Err(error) => FailureKind::Panic(error.into_panic()),
         };
-        let info = task::current().expect("the outcome is told where the task runs");
+        let info = task::current()
+            .expect("the outcome is told where the task runs")
+            .info();
         self.core.child_failed(TaskFailure {
             kind,
             name: info.name.clone(),
@@ -189,6 +191,10 @@ impl<E: 'static, O: ChildOutput<E>> Hook<O> for Child<E> {
             spawned_at: info.spawned_at,
         });
         Err(JoinError::failed(info))
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        self.core.surroundings.get().cloned().unwrap_or_default()
     }
 
     fn finished(self) {

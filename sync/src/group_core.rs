@@ -9,10 +9,10 @@ use std::any::{Any, type_name};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rt_tasks_runtime::shim::lock_std;
-use rt_tasks_runtime::{JoinError, Panic, report_lost};
+use rt_tasks_runtime::{JoinError, Panic, Surroundings, report_lost};
 
 use crate::group::BoxError;
 use crate::group_error::{FailureKind, TaskFailure, same};
@@ -43,6 +43,8 @@ pub(crate) struct Core<E> {
     policy: Policy,
     pub(crate) limit: Option<Arc<Semaphore>>,
     handler: Option<Handler<E>>,
+    /// What is around the scope, from its first poll on.
+    pub(crate) surroundings: OnceLock<Surroundings>,
     /// The body is to be dropped where it is suspended.
     is_failing: AtomicBool,
     outcome: Mutex<Outcome<E>>,
@@ -68,6 +70,7 @@ impl<E> Core<E> {
             policy,
             limit: limit.map(|limit| Arc::new(Semaphore::new(limit))),
             handler,
+            surroundings: OnceLock::new(),
             is_failing: AtomicBool::new(false),
             outcome: Mutex::new(Outcome {
                 failures: Vec::new(),

@@ -7,7 +7,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rt_tasks_runtime::{Elapsed, Instant, ScopeEnd, ScopedBody, Sleep, cleanup_now, sleep_until};
+use rt_tasks_runtime::{
+    Cancelled, Elapsed, Instant, ScopeEnd, ScopedBody, Sleep, Strike, Surroundings, cleanup_now,
+    sleep_until,
+};
 
 use crate::group::TaskGroup;
 use crate::group_core::{Core, Handler, Policy, give_up, is_echo};
@@ -144,6 +147,7 @@ impl<E> GroupBuilder<E> {
             deadline: self.deadline,
             sleep: None,
             is_over: false,
+            is_struck: false,
             is_echo: is_echo::<E>,
             give_up: give_up::<E>,
             at,
@@ -205,6 +209,8 @@ pin_project_lite::pin_project! {
         deadline: Option<Instant>,
         sleep: Option<Sleep>,
         is_over: bool,
+        // The body was asked to end, whether it was dropped or caught that.
+        is_struck: bool,
         // Pointers, because a `'static` bound on the `Future` would break the `Send` of futures around it.
         is_echo: fn(&[TaskFailure<ErrorOf<B>>], &ErrorOf<B>) -> bool,
         give_up: fn(&Core<ErrorOf<B>>),
@@ -241,9 +247,8 @@ where
         self.core.members.watch(cx.waker());
         self.strike(cx);
         let mut polled = self.poll_body_once(cx);
-        if polled.is_pending() && self.core.is_failing() && !self.body.has_ended() {
+        if polled.is_pending() && self.core.is_failing() && self.end_body(cx) {
             // A child failed during this very poll, perhaps under the body's own eyes.
-            self.drop_body();
             polled = self.poll_body_once(cx);
         }
         let end = ready!(polled).map(|end| match end {
@@ -269,10 +274,22 @@ where
         }
     }
 
-    fn drop_body(&mut self) {
-        if !self.body.is_shielded() {
-            self.body.as_mut().drop_body();
+    /// Asks the body, once, to end because the group fails; true if it has something to do now.
+    fn end_body(&mut self, cx: &mut Context<'_>) -> bool {
+        if *self.is_struck || self.body.has_ended() {
+            return false;
         }
+        let cancelled = Cancelled::by_group("its group failed", self.at);
+        *self.is_struck = self.body.as_mut().strike(cx, &cancelled) != Strike::Held;
+        *self.is_struck
+    }
+
+    /// What is around the scope, and its own deadline, for its children.
+    fn look_around(&self) {
+        self.core.surroundings.get_or_init(|| {
+            self.body.set_deadline(*self.deadline);
+            Surroundings::current(*self.deadline)
+        });
     }
 
     /// Ends the group if its time is up, and the body if the group fails.
@@ -287,8 +304,8 @@ where
                 self.core.strike(failure);
             }
         }
-        if self.core.is_failing() && !self.body.has_ended() {
-            self.drop_body();
+        if self.core.is_failing() {
+            self.end_body(cx);
         }
     }
 
@@ -335,6 +352,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if this.body_end.is_none() {
+            this.look_around();
             ready!(this.poll_body(cx));
         } else {
             this.strike(cx);

@@ -5,11 +5,9 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 
-use super::scope::{CleanupFuture, Scope, report};
+use super::scope::Scope;
 use crate::context;
 use crate::locals;
 use crate::task::Panic;
@@ -37,8 +35,18 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> CleanupOutput for Result<(), E> {
     }
 }
 
+pub(crate) type CleanupFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Tells the runtime what would otherwise be lost.
+pub(crate) fn report(unhandled: Unhandled) {
+    context::with_runtime(|runtime| match runtime {
+        Some(runtime) => runtime.report(unhandled),
+        None => unhandled.print(),
+    });
+}
+
 /// Boxes cleanup so that its error is reported.
-fn boxed<F>(cleanup: F) -> CleanupFuture
+pub(super) fn boxed<F>(cleanup: F) -> CleanupFuture
 where
     F: Future + Send + 'static,
     F::Output: CleanupOutput,
@@ -93,11 +101,6 @@ pub(crate) fn add_while_unwinding(cleanup: impl FnOnce() -> CleanupFuture) {
             scope.start(cleanup());
         }
     });
-}
-
-/// The shield count of the innermost scope; see [`shield`](super::shield()).
-pub(super) fn current_shields() -> Option<Arc<AtomicUsize>> {
-    with_scope(|scope| scope.map(Scope::shields))
 }
 
 /// Runs `cleanup` when the innermost scope (task, `timeout`, `block_on`) ends: after success, error, panic and

@@ -4,25 +4,47 @@
 //! Cancelling drops a future at its current `.await`. That composes with every future there is and cannot be
 //! swallowed by accident: the region is gone. What Rust lacks for it is cleanup that may await. So every
 //! *scope* (a task's body, a `timeout`, the body of `block_on`) owns a set of cleanup futures;
-//! [`defer`] and [`finally`] add to it, also from the destructors that run while the body is dropped; and the
-//! scope polls the set and ends only when it is empty, or when the runtime's grace has passed.
+//! [`defer`], [`finally`] and [`guard`] add to it, also from the destructors that run while the body is dropped; and
+//! the scope polls the set and ends only when it is empty, or when the runtime's grace has passed.
+//!
+//! The parts, in the order in which they build on each other: `signal`, who wants to hear of a request; `shields`,
+//! what holds one back; `control`, how one comes from another thread; `scope`, what a body leaves behind; `body`,
+//! the future around both; `chain`, the scopes around the code that runs. The rest is what users see.
 
+mod body;
+mod cancel_scope;
+mod catch;
+mod chain;
 mod cleanup;
+pub(crate) mod control;
+mod guard;
+mod notice;
 mod scope;
 mod shield;
+mod shields;
+mod signal;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
+use std::sync::Arc;
 
-pub(crate) use cleanup::add_while_unwinding;
+#[doc(hidden)]
+pub use body::{ScopeEnd, ScopedBody, Strike};
+pub use cancel_scope::{CancelScope, Expired, RunScope};
+pub use catch::{CatchCancel, catch_cancel};
+#[doc(hidden)]
+pub use chain::Surroundings;
+pub(crate) use chain::deadline;
 #[doc(hidden)]
 pub use cleanup::cleanup_now;
+pub(crate) use cleanup::{CleanupFuture, add_while_unwinding, report};
 pub use cleanup::{CleanupOutput, Finally, defer, finally};
-pub(crate) use scope::{CleanupFuture, Scope, report};
-#[doc(hidden)]
-pub use scope::{ScopeEnd, ScopedBody};
-pub use shield::{Shield, shield};
+pub use guard::{AsyncGuard, Close, guard};
+pub use notice::{Checkpoint, OnCancel, UntilCancelled, cancelled, checkpoint, on_cancel};
+pub(crate) use scope::Scope;
+pub use shield::{Shield, shield, shield_within};
+pub(crate) use signal::Signal;
 
 /// The body of a scope was cancelled: why, and by which line.
 ///
@@ -35,12 +57,14 @@ pub use shield::{Shield, shield};
 pub struct Cancelled {
     reason: Option<Cow<'static, str>>,
     at: &'static Location<'static>,
-    by: Option<Box<str>>,
+    by: Option<Arc<str>>,
 }
 
 impl Cancelled {
     pub(crate) fn new(reason: Option<Cow<'static, str>>, at: &'static Location<'static>) -> Self {
-        let by = crate::task::current().map(|task| task.label().to_string().into_boxed_str());
+        let by = crate::context::with_task(|task| {
+            task.map(|task| Arc::from(task.info().label().to_string()))
+        });
         Self { reason, at, by }
     }
 
@@ -48,6 +72,28 @@ impl Cancelled {
     pub(crate) fn by_shutdown(at: &'static Location<'static>) -> Self {
         Self {
             reason: Some(Cow::Borrowed("the runtime was shut down")),
+            at,
+            by: None,
+        }
+    }
+
+    /// The time of the scope made at `at` was up.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn late(at: &'static Location<'static>) -> Self {
+        Self {
+            reason: Some(Cow::Borrowed("the time was up")),
+            at,
+            by: None,
+        }
+    }
+
+    /// The group whose scope was made at `at` ends its body.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn by_group(reason: &'static str, at: &'static Location<'static>) -> Self {
+        Self {
+            reason: Some(Cow::Borrowed(reason)),
             at,
             by: None,
         }

@@ -1,4 +1,4 @@
-//! The cleanup set of one scope, and the future that runs a body inside a scope of its own.
+//! The part of a scope that outlives its body: its cleanup, and what holds its cancellation back or catches it.
 //!
 //! # Invariants
 //!
@@ -6,23 +6,41 @@
 //!    meanwhile (context invariant 4).
 //! 2. A cleanup future is in the set until it is through, is handed to the scope around, or is given up past
 //!    the grace and reported.
+//! 3. `around` is null, or points to the scope in whose body or cleanup the owner is being polled or dropped, which
+//!    cannot go away meanwhile.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
+use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::Cancelled;
+use super::catch::Regions;
+use super::cleanup::{CleanupFuture, report};
+use super::control::Control;
+use super::shields::{Held, Shields};
+use super::signal::Signal;
 use crate::context::{self, Restore};
 use crate::task::{Header, Panic};
-use crate::time::Sleep;
+use crate::time::{Instant, Sleep};
 use crate::unhandled::Unhandled;
 
-pub(crate) type CleanupFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What a scope belongs to.
+#[derive(Default)]
+enum Owner {
+    /// A task: requests are in its header.
+    #[default]
+    Task,
+    /// A future that runs a body, and nothing that others could reach.
+    Body,
+    /// A `CancelScope`.
+    Control(Arc<Control>),
+}
 
 /// One scope's part that outlives its body: cleanup under way, and cleanup that waits for the end.
 #[derive(Default)]
@@ -34,24 +52,156 @@ pub(crate) struct Scope {
     /// The body is being dropped: what its destructors register runs one after another, in the order of the
     /// drops, which is the reverse of the order in which the resources were acquired.
     unwinding: Cell<bool>,
-    /// How many shields are up; shared with them, since a shield may be moved out of the scope's body.
-    shields: OnceCell<Arc<AtomicUsize>>,
+    /// Cleanup is being polled, which no request to this scope reaches.
+    cleaning: Cell<bool>,
+    around: Cell<*const Scope>,
+    owner: Owner,
+    deadline: Cell<Option<Instant>>,
+    rare: OnceCell<Box<Rare>>,
     grace: RefCell<Option<Pin<Box<Sleep>>>>,
+}
+
+/// What few scopes have: made on first use.
+#[derive(Default)]
+struct Rare {
+    /// Shared with the shields, which may be moved out of the scope's body.
+    shields: OnceCell<Arc<Shields>>,
+    /// A cancellation that they hold back.
+    held: RefCell<Option<Held>>,
+    /// Shared with the regions, for the same reason.
+    regions: OnceCell<Arc<Regions>>,
+    signal: OnceCell<Arc<Signal>>,
 }
 
 // SAFETY: Invariant 1: one thread at a time; what is in it is `Send`.
 unsafe impl Sync for Scope {}
+// SAFETY: `around` is null while nobody polls or drops the owner (Invariant 3); the rest is `Send`.
+unsafe impl Send for Scope {}
 
 impl Scope {
-    pub(crate) fn is_shielded(&self) -> bool {
-        self.shields
-            .get()
-            .is_some_and(|count| count.load(Ordering::Relaxed) > 0)
+    /// The scope of a body that nobody else can reach.
+    pub(super) fn of_body() -> Self {
+        Self {
+            owner: Owner::Body,
+            ..Self::default()
+        }
     }
 
-    /// The count that a shield raises while it is up.
-    pub(crate) fn shields(&self) -> Arc<AtomicUsize> {
-        self.shields.get_or_init(Arc::default).clone()
+    /// The scope of a body that a `CancelScope` runs.
+    pub(super) fn of_control(control: Arc<Control>) -> Self {
+        Self {
+            owner: Owner::Control(control),
+            ..Self::default()
+        }
+    }
+
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
+
+    /// The shields that are up in it.
+    pub(super) fn shields(&self) -> Arc<Shields> {
+        self.rare().shields.get_or_init(Arc::default).clone()
+    }
+
+    /// The regions in it that catch its cancellation.
+    pub(super) fn regions(&self) -> Arc<Regions> {
+        self.rare().regions.get_or_init(Arc::default).clone()
+    }
+
+    pub(super) fn control(&self) -> Option<&Arc<Control>> {
+        match &self.owner {
+            Owner::Control(control) => Some(control),
+            Owner::Task | Owner::Body => None,
+        }
+    }
+
+    /// What tells of requests to it; that of a task is in its header.
+    pub(super) fn signal(&self) -> Option<Arc<Signal>> {
+        match &self.owner {
+            Owner::Task => None,
+            Owner::Body => Some(self.rare().signal.get_or_init(Arc::default).clone()),
+            Owner::Control(control) => Some(control.signal()),
+        }
+    }
+
+    /// The signal of a body that nobody else can reach, if anybody listens.
+    fn own_signal(&self) -> Option<&Arc<Signal>> {
+        self.rare.get()?.signal.get()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.owner {
+            Owner::Control(control) => control.deadline(),
+            Owner::Task | Owner::Body => self.deadline.get(),
+        }
+    }
+
+    pub(super) fn set_deadline(&self, deadline: Option<Instant>) {
+        self.deadline.set(deadline);
+    }
+
+    /// Whether something was asked of it that takes effect at its next poll.
+    pub(super) fn has_request(&self) -> bool {
+        self.control().is_some_and(|control| control.has_request())
+    }
+
+    pub(super) fn is_cleaning(&self) -> bool {
+        self.cleaning.get()
+    }
+
+    /// The scope around it, while it is being polled.
+    pub(super) fn around(&self) -> *const Self {
+        self.around.get()
+    }
+
+    /// Ready if no shield holds a cancellation back any more. Until then `cx` is woken when that may be so, and
+    /// a shield that takes long is reported with the place `of` the scope.
+    pub(crate) fn poll_unshielded(
+        &self,
+        cx: &mut Context<'_>,
+        of: &'static Location<'static>,
+    ) -> Poll<()> {
+        let Some(rare) = self.rare.get() else {
+            return Poll::Ready(());
+        };
+        let mut held = rare.held.borrow_mut();
+        match rare.shields.get() {
+            Some(shields) if held.is_some() || shields.is_any_up() => {
+                let polled = held.get_or_insert_with(Held::new).poll(shields, cx, of);
+                if polled.is_ready() {
+                    held.take();
+                }
+                polled
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Whether a region inside would catch a cancellation.
+    pub(crate) fn is_caught_inside(&self) -> bool {
+        let regions = self.rare.get().and_then(|rare| rare.regions.get());
+        regions.is_some_and(|regions| !regions.is_empty())
+    }
+
+    /// Hands a cancellation to the regions inside that catch it; false if there are none.
+    pub(crate) fn pass_on(&self, cancelled: &Cancelled) -> bool {
+        let regions = self.rare.get().and_then(|rare| rare.regions.get());
+        regions.is_some_and(|regions| regions.ask(cancelled))
+    }
+
+    /// Tells those who listen inside that it is asked to stop.
+    pub(super) fn raise_signal(&self) {
+        if let Some(signal) = self.own_signal() {
+            signal.raise().call();
+        }
+    }
+
+    /// What it was asked for was caught inside.
+    pub(super) fn lower_signal(&self) {
+        if let Some(signal) = self.own_signal() {
+            signal.lower();
+        }
     }
 
     /// Whether the body is being dropped, so that whatever is dropped now goes with it.
@@ -79,20 +229,18 @@ impl Scope {
 
     /// Runs `f`, which drops the body or a part of it, with this scope as the innermost.
     pub(crate) fn unwind<R>(&self, f: impl FnOnce() -> R) -> R {
-        context::with(|cx| {
-            let _scope = Restore::set(&cx.scope, std::ptr::from_ref(self));
-            let _unwinding = Restore::set(&self.unwinding, true);
-            self.active.borrow_mut().push(VecDeque::new());
-            let result = f();
-            self.active.borrow_mut().retain(|chain| !chain.is_empty());
-            result
-        })
+        let _unwinding = Restore::set(&self.unwinding, true);
+        self.active.borrow_mut().push(VecDeque::new());
+        let result = self.enter(f);
+        self.active.borrow_mut().retain(|chain| !chain.is_empty());
+        result
     }
 
     /// Runs `f`, which polls the body, with this scope as the innermost.
     pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
         context::with(|cx| {
-            let _scope = Restore::set(&cx.scope, std::ptr::from_ref(self));
+            let inside = Restore::set(&cx.scope, ptr::from_ref(self));
+            let _around = Restore::set(&self.around, inside.before());
             f()
         })
     }
@@ -104,6 +252,7 @@ impl Scope {
         }
         // Cleanup may register cleanup: the set is not borrowed while its futures run.
         let mut active = self.active.take();
+        let _cleaning = Restore::set(&self.cleaning, true);
         self.enter(|| {
             active.retain_mut(|chain| {
                 while let Some(first) = chain.front_mut() {
@@ -139,6 +288,10 @@ impl Scope {
                     return Poll::Ready(());
                 }
             }
+        }
+        if context::with_runtime(|runtime| runtime.is_none()) {
+            // On another executor nobody tells the time.
+            return Poll::Pending;
         }
         let mut grace = self.grace.borrow_mut();
         let sleep = grace.get_or_insert_with(|| Box::pin(crate::time::sleep(grace_of_runtime())));
@@ -195,146 +348,6 @@ fn poll_caught(cleanup: &mut CleanupFuture, cx: &mut Context<'_>) -> Poll<()> {
     })
 }
 
-pub(crate) fn report(unhandled: Unhandled) {
-    context::with_runtime(|runtime| match runtime {
-        Some(runtime) => runtime.report(unhandled),
-        None => unhandled.print(),
-    });
-}
-
 fn grace_of_runtime() -> Duration {
     context::with_runtime(|runtime| runtime.map_or(crate::DEFAULT_GRACE, |runtime| runtime.grace()))
-}
-
-/// How the body of a scope ended.
-#[doc(hidden)]
-#[derive(Debug)]
-pub enum ScopeEnd<T> {
-    /// With its value.
-    Value(T),
-    /// It was dropped where it was suspended.
-    Dropped,
-}
-
-pin_project_lite::pin_project! {
-    /// A body in a scope of its own: polled together with its cleanup, over when both are through.
-    #[doc(hidden)]
-    #[must_use = "futures do nothing unless awaited"]
-    pub struct ScopedBody<F: Future> {
-        #[pin]
-        body: Option<F>,
-        end: Option<Result<ScopeEnd<F::Output>, Panic>>,
-        scope: Scope,
-        place: &'static Location<'static>,
-    }
-
-    impl<F: Future> PinnedDrop for ScopedBody<F> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            let dropped = catch_unwind(AssertUnwindSafe(|| {
-                if this.body.is_some() {
-                    this.scope.unwind(|| this.body.set(None));
-                }
-            }));
-            this.scope.hand_over();
-            if let Err(payload) = dropped {
-                if std::thread::panicking() {
-                    report(Unhandled::cleanup_panic(Panic::new(payload)));
-                } else {
-                    std::panic::resume_unwind(payload);
-                }
-            }
-        }
-    }
-}
-
-impl<F: Future> ScopedBody<F> {
-    pub fn new(body: F, place: &'static Location<'static>) -> Self {
-        Self {
-            body: Some(body),
-            end: None,
-            scope: Scope::default(),
-            place,
-        }
-    }
-
-    /// Whether the body is through or dropped, and only cleanup is left.
-    pub fn has_ended(&self) -> bool {
-        self.end.is_some()
-    }
-
-    /// The value, once the body gave one and until the scope is over.
-    pub fn value(&self) -> Option<&F::Output> {
-        match &self.end {
-            Some(Ok(ScopeEnd::Value(value))) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// Whether dropping the body has to wait.
-    pub fn is_shielded(&self) -> bool {
-        self.scope.is_shielded()
-    }
-
-    /// Drops the body where it is suspended; from then on only its cleanup is polled.
-    pub fn drop_body(self: Pin<&mut Self>) {
-        let mut this = self.project();
-        if this.end.is_none() {
-            let dropped = catch_unwind(AssertUnwindSafe(|| {
-                this.scope.unwind(|| this.body.set(None))
-            }));
-            *this.end = Some(match dropped {
-                Ok(()) => Ok(ScopeEnd::Dropped),
-                Err(payload) => Err(Panic::new(payload)),
-            });
-        }
-    }
-
-    /// Polls the body.
-    fn poll_body(self: Pin<&mut Self>, cx: &mut Context<'_>) {
-        let mut this = self.project();
-        let Some(body) = this.body.as_mut().as_pin_mut() else {
-            return;
-        };
-        let polled = catch_unwind(AssertUnwindSafe(|| this.scope.enter(|| body.poll(cx))));
-        let end = match polled {
-            Ok(Poll::Pending) => return,
-            Ok(Poll::Ready(value)) => Ok(ScopeEnd::Value(value)),
-            Err(payload) => Err(Panic::new(payload)),
-        };
-        let dropped = catch_unwind(AssertUnwindSafe(|| {
-            this.scope.unwind(|| this.body.set(None))
-        }));
-        *this.end = Some(match dropped {
-            Ok(()) => end,
-            Err(payload) => Err(Panic::new(payload)),
-        });
-    }
-
-    /// Polls body and cleanup. A panic of the body is raised again once the cleanup is through.
-    pub fn poll_scope(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ScopeEnd<F::Output>> {
-        if !self.has_ended() {
-            self.as_mut().poll_body(cx);
-        }
-        let this = self.project();
-        if this.end.is_none() {
-            this.scope.poll_beside(cx);
-            return Poll::Pending;
-        }
-        if this.scope.poll_end(cx, this.place).is_pending() {
-            return Poll::Pending;
-        }
-        match this.end.take().expect("checked above") {
-            Ok(end) => Poll::Ready(end),
-            Err(panic) => panic.resume(),
-        }
-    }
-}
-
-impl<F: Future> std::fmt::Debug for ScopedBody<F> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ScopedBody")
-            .field("ended", &self.has_ended())
-            .finish_non_exhaustive()
-    }
 }

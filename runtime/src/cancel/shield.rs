@@ -3,21 +3,23 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use super::cleanup::current_shields;
+use super::chain;
+use super::shields::Raised;
 
-/// Defers the cancellation of the innermost scope until `body` is through.
+/// Defers the cancellation of every scope around until `body` is through.
 ///
-/// The request is noted; it takes effect at the first suspension point after `body`. Shutdown of the runtime
-/// waits for it within its grace.
+/// The request is noted; it takes effect at the first suspension point after `body`. It does not matter how many
+/// scopes lie between the shield and the one that is cancelled: a `timeout` whose time is up waits for it
+/// as the task does. A shield that holds a cancellation for over a second is reported, once; see
+/// [`shield_within`] for one that is bounded. Shutdown of the runtime waits for it within its grace.
 ///
 /// # Cancel safety
 ///
 /// Dropping it by hand, or as the loser of a race, drops `body` at once: the shield is against cancellation
-/// of the scope, not against its owner.
+/// of the scopes around, not against its owner.
 ///
 /// # Examples
 ///
@@ -34,32 +36,47 @@ use super::cleanup::current_shields;
 /// });
 /// ```
 pub fn shield<F: Future>(body: F) -> Shield<F> {
-    Shield { body, raised: None }
+    Shield {
+        body,
+        limit: None,
+        raised: None,
+    }
+}
+
+/// Like [`shield`], but holds a cancellation back for at most `limit`, counted from when it would have taken
+/// effect; then `body` is dropped like the rest.
+///
+/// # Cancel safety
+///
+/// As for [`shield`].
+///
+/// # Examples
+///
+/// ```
+/// # use rt_tasks_runtime as rt;
+/// # use std::time::Duration;
+/// rt::block_on(async {
+///     let limit = Duration::from_millis(5);
+///     let stubborn = rt::shield_within(limit, std::future::pending::<()>());
+///     assert!(rt::timeout(Duration::ZERO, stubborn).await.is_err());
+/// });
+/// ```
+pub fn shield_within<F: Future>(limit: Duration, body: F) -> Shield<F> {
+    Shield {
+        body,
+        limit: Some(limit),
+        raised: None,
+    }
 }
 
 pin_project_lite::pin_project! {
-    /// The future of [`shield`].
+    /// The future of [`shield`] and [`shield_within`].
     #[must_use = "futures do nothing unless awaited"]
     pub struct Shield<F> {
         #[pin]
         body: F,
+        limit: Option<Duration>,
         raised: Option<Raised>,
-    }
-}
-
-/// A shield that is up: it counts in its scope.
-struct Raised(Arc<AtomicUsize>);
-
-impl Raised {
-    fn new(count: Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Raised {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -69,7 +86,9 @@ impl<F: Future> Future for Shield<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         if this.raised.is_none() {
-            *this.raised = current_shields().map(Raised::new);
+            let mut scopes = Vec::new();
+            chain::for_each(|scope| scopes.push(scope.shields()));
+            *this.raised = Some(Raised::new(scopes, *this.limit));
         }
         let poll = this.body.poll(cx);
         if poll.is_ready() {
@@ -83,6 +102,7 @@ impl<F> fmt::Debug for Shield<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shield")
             .field("is_up", &self.raised.is_some())
+            .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
 }

@@ -4,6 +4,7 @@
 //! model sleeps: a thread that would sleep ends, and the test asks afterwards whether somebody had the duty
 //! to wake it.
 
+mod control;
 mod idle;
 mod injector;
 mod readiness;

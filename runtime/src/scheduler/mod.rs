@@ -50,7 +50,7 @@ use crate::platform::{Clock, Interrupt, NEVER, Nanos, Newcomer, Platform};
 use crate::reactor::Reactor;
 use crate::runtime::Config;
 use crate::shim::lock_std;
-use crate::task::{Arena, Pinned, Ran, Task, TaskRef};
+use crate::task::{Arena, Pinned, Ran, Retained, Task};
 use crate::time::Timers;
 use crate::unhandled::Unhandled;
 use guest::MainWaker;
@@ -510,7 +510,7 @@ impl Shared {
     // ---- arenas ----
 
     /// Calls `visit` for every live task.
-    pub(crate) fn walk(&self, mut visit: impl FnMut(TaskRef)) {
+    pub(crate) fn walk(&self, mut visit: impl FnMut(Retained)) {
         let pinned: Vec<Pinned> = {
             let arenas = lock_std(&self.arenas);
             // SAFETY: the arenas in the list are not closed: `close_arenas` empties it first, under the lock.

@@ -17,9 +17,8 @@ use std::time::{Duration, Instant};
 
 use super::guest::{block_on, give_seat_up};
 use super::{Shared, lock_std};
-use crate::Cancelled;
 use crate::context;
-use crate::task::{Arena, Header, Task, TaskInfo, TaskRef, abort, harness};
+use crate::task::{Arena, Retained, Task, TaskInfo, abort, harness};
 
 /// What a shutdown left behind.
 #[derive(Clone, Debug, Default)]
@@ -162,10 +161,7 @@ fn n_live(shared: &Shared) -> usize {
 }
 
 fn cancel_all(shared: &Shared) {
-    shared.walk(|task| {
-        let header: &Header = task.header();
-        harness::cancel(header, || Cancelled::by_shutdown(header.location()));
-    });
+    shared.walk(|task| harness::cancel_for_shutdown(task.header()));
 }
 
 /// Has all threads go home and joins those that do in time; returns how many did not.
@@ -252,7 +248,7 @@ fn end_sleeping(shared: &Shared) -> bool {
     let mut found = false;
     // The task that shuts its own runtime down goes on afterwards.
     let own = context::with(|cx| cx.task.get());
-    shared.walk(|task: TaskRef| {
+    shared.walk(|task: Retained| {
         if task.header().state.load().is_complete() || std::ptr::eq(task.header(), own) {
             return;
         }

@@ -22,7 +22,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use super::cell::{Header, TaskRef};
+use super::cell::{Header, Retained};
 use super::returns::{Node, Returns};
 use crate::scheduler::Shared;
 use crate::shim::{Mutex, UnsafeCell, lock};
@@ -283,7 +283,7 @@ pub(crate) struct Pinned(NonNull<Arena>);
 impl Pinned {
     /// Visits every task that is alive: at least all that were alive at the beginning and still are at the
     /// end. Takes no lock that a worker holds for longer than a chunk's allocation.
-    pub(crate) fn walk(&self, mut visit: impl FnMut(TaskRef)) {
+    pub(crate) fn walk(&self, mut visit: impl FnMut(Retained)) {
         // SAFETY: Invariant 4: the pin keeps it alive.
         let arena = unsafe { self.0.as_ref() };
         let chunks = lock(&arena.chunks).clone();
@@ -292,7 +292,7 @@ impl Pinned {
                 // SAFETY: the block lies within the chunk.
                 let block = unsafe { chunk.base.add(index * CLASSES[usize::from(chunk.class)]) };
                 // SAFETY: Invariant 3: the state word can be read, whatever the block is used for.
-                if let Some(task) = unsafe { TaskRef::from_block(block.as_ptr().cast()) } {
+                if let Some(task) = unsafe { Retained::from_block(block.as_ptr().cast()) } {
                     visit(task);
                 }
             }

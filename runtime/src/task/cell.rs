@@ -18,7 +18,7 @@
 //!
 //! 1. A `Task` (queue entry) is made from `Wake::Submit`, `AfterPoll::Requeue` or a spawn, and is used up by
 //!    one `run`; until then the cell is alive (state invariant 1).
-//! 2. A `TaskRef` owns one reference of the count.
+//! 2. A `Retained` owns one reference of the count.
 //! 3. The table at `vtable` was made for the types the cell was made with.
 //! 4. The stage holds the future until the phase is `Cleanup`, and the result from then on until it is taken.
 
@@ -35,11 +35,11 @@ use super::arena::Arena;
 use super::info::{TaskId, TaskInfo, TaskState};
 use super::returns::Node;
 use super::state::State;
-use crate::cancel::{Cancelled, Scope};
+use crate::cancel::{Cancelled, Scope, Signal, Surroundings};
 use crate::locals::{Locals, Snapshot};
 use crate::scheduler::Shared;
-use crate::shim::UnsafeCell;
 use crate::shim::atomic::{AtomicPtr, Ordering};
+use crate::shim::{UnsafeCell, lock_std};
 
 /// What the caller of [`VTable::poll`] wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,6 +63,8 @@ pub(crate) struct VTable {
     pub(crate) peek_result: unsafe fn(NonNull<Header>) -> *const (),
     /// Drops the result.
     pub(crate) drop_result: unsafe fn(NonNull<Header>),
+    /// What is around the group that the task belongs to, for the thread that has `RUNNING`.
+    pub(crate) surroundings: unsafe fn(NonNull<Header>) -> Surroundings,
 }
 
 /// How far a task is.
@@ -105,11 +107,25 @@ unsafe impl Sync for Header {}
 #[derive(Default)]
 pub(crate) struct Cold {
     pub(crate) name: OnceLock<Arc<str>>,
-    pub(crate) cancelled: OnceLock<Cancelled>,
+    pub(crate) request: Mutex<Request>,
     pub(crate) on_finish: Mutex<Callbacks>,
     pub(crate) scope: Scope,
     pub(crate) locals: Locals,
     pub(crate) busy_micros: AtomicU64,
+}
+
+/// The request to cancel a task.
+///
+/// `CANCELLED` in the state word is set and cleared under the lock of this, together with `cancelled`; so
+/// whoever listens first finds the request, or the request finds the signal.
+#[derive(Default)]
+pub(crate) struct Request {
+    /// Why, until a region catches it.
+    pub(crate) cancelled: Option<Cancelled>,
+    /// Made when somebody first listens.
+    pub(crate) signal: Option<Arc<Signal>>,
+    /// The task was told that its runtime shuts down, which happens once.
+    pub(crate) is_shutdown: bool,
 }
 
 /// The done callbacks that were not called yet.
@@ -282,6 +298,21 @@ impl Header {
         unsafe { &*winner }
     }
 
+    /// What tells of requests to cancel the task, made now if nobody listened before.
+    pub(crate) fn signal(&self) -> Arc<Signal> {
+        let mut request = lock_std(&self.cold().request);
+        if let Some(signal) = &request.signal {
+            return signal.clone();
+        }
+        let signal = Arc::<Signal>::default();
+        if request.cancelled.is_some() {
+            let nobody = signal.raise();
+            drop(nobody);
+        }
+        request.signal = Some(signal.clone());
+        signal
+    }
+
     /// A snapshot for people.
     pub(crate) fn info(&self) -> TaskInfo {
         let state = self.state.load();
@@ -358,20 +389,26 @@ impl Task {
 }
 
 /// A counted reference to a task (Invariant 2).
-pub(crate) struct TaskRef(NonNull<Header>);
+pub(crate) struct Retained(NonNull<Header>);
 
 // SAFETY: everything that can be reached through it is in the table above.
-unsafe impl Send for TaskRef {}
+unsafe impl Send for Retained {}
 // SAFETY: as above.
-unsafe impl Sync for TaskRef {}
+unsafe impl Sync for Retained {}
 
-impl TaskRef {
+impl Retained {
     /// # Safety
     ///
     /// The caller gives a reference of the count away.
     #[inline]
     pub(crate) unsafe fn from_raw(header: NonNull<Header>) -> Self {
         Self(header)
+    }
+
+    /// Takes a reference to a task that is alive.
+    pub(crate) fn of(header: &Header) -> Self {
+        header.state.retain();
+        Self(NonNull::from(header))
     }
 
     /// Takes a reference to whatever lives in a block.
@@ -399,14 +436,14 @@ impl TaskRef {
     }
 }
 
-impl Clone for TaskRef {
+impl Clone for Retained {
     fn clone(&self) -> Self {
         self.header().state.retain();
         Self(self.0)
     }
 }
 
-impl Drop for TaskRef {
+impl Drop for Retained {
     #[inline]
     fn drop(&mut self) {
         if self.header().state.release() {
@@ -460,10 +497,13 @@ pub trait Hook<O> {
 
     /// Turns the outcome of the body into that of the handle. Runs where the body ran, after it was dropped
     /// and before its cleanup.
-    fn outcome(
-        &mut self,
-        result: Result<O, super::JoinError>,
-    ) -> Result<Self::Value, super::JoinError>;
+    fn outcome(&self, result: Result<O, super::JoinError>)
+    -> Result<Self::Value, super::JoinError>;
+
+    /// What is around the group that the task belongs to.
+    fn surroundings(&self) -> Surroundings {
+        Surroundings::default()
+    }
 
     /// Called once the task is complete, cleanup included, and its handle resolves.
     fn finished(self);
@@ -479,7 +519,7 @@ impl<O> Hook<O> for Plain {
     const IS_FOLLOWED: bool = false;
 
     #[inline]
-    fn outcome(&mut self, result: Result<O, super::JoinError>) -> Result<O, super::JoinError> {
+    fn outcome(&self, result: Result<O, super::JoinError>) -> Result<O, super::JoinError> {
         result
     }
 

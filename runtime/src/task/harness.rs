@@ -23,11 +23,11 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::Instant;
 
 use super::cell::{
-    Header, Hook, Keep, Mode, Outcome, Phase, Stage, Task, TaskCell, TaskRef, VTable, free,
+    Header, Hook, Keep, Mode, Outcome, Phase, Retained, Stage, Task, TaskCell, VTable, free,
 };
 use super::error::{JoinError, Panic};
 use super::state::{AfterPoll, Wake};
-use crate::cancel::Cancelled;
+use crate::cancel::{Cancelled, Surroundings};
 use crate::context::{self, BUDGET, Restore};
 use crate::scheduler;
 use crate::shim::lock_std;
@@ -108,6 +108,7 @@ impl<F: Future, H: Hook<F::Output>, K: Keep> Table<F, H, K> {
         take_result: take_result::<F, H, K>,
         peek_result: peek_result::<F, H, K>,
         drop_result: drop_result::<F, H, K>,
+        surroundings: surroundings::<F, H, K>,
     };
 }
 
@@ -127,6 +128,7 @@ unsafe fn poll_cell<F: Future, H: Hook<F::Output>, K: Keep>(
             count_busy(&cell.header, began);
         }
         if polled.is_pending() {
+            poll_cleanup_beside(&cell.header);
             return Poll::Pending;
         }
         cell.header.phase.set(Phase::Cleanup);
@@ -179,7 +181,7 @@ unsafe fn poll_body<F: Future, H: Hook<F::Output>, K: Keep>(
     cell: &TaskCell<F, H, K>,
     mode: Mode,
 ) -> Poll<()> {
-    if mode != Mode::Poll && (mode == Mode::Abort || !is_shielded(&cell.header)) {
+    if mode != Mode::Poll && (mode == Mode::Abort || deliver(&cell.header)) {
         // SAFETY: by the caller's promise.
         unsafe { end_cancelled(cell) };
         return Poll::Ready(());
@@ -209,13 +211,7 @@ unsafe fn poll_body<F: Future, H: Hook<F::Output>, K: Keep>(
     }));
     match polled {
         Ok(Poll::Ready(())) => Poll::Ready(()),
-        // A cancellation that came while the body was shielded takes effect as soon as it is not.
-        Ok(Poll::Pending) if mode == Mode::Poll || is_shielded(&cell.header) => Poll::Pending,
-        Ok(Poll::Pending) => {
-            // SAFETY: by the caller's promise.
-            unsafe { end_cancelled(cell) };
-            Poll::Ready(())
-        }
+        Ok(Poll::Pending) => Poll::Pending,
         Err(payload) => {
             ignore_panic(|| drop(output));
             let error = JoinError::panic(Panic::new(payload), cell.header.info());
@@ -299,9 +295,9 @@ unsafe fn store_result<F: Future, H: Hook<F::Output>, K: Keep>(
     outcome: Result<F::Output, JoinError>,
 ) {
     // SAFETY: by the caller's promise nobody else touches the hook.
-    let hook = unsafe { &mut *cell.hook.get() };
+    let hook = unsafe { &*cell.hook.get() };
     let hook = hook
-        .as_mut()
+        .as_ref()
         .expect("the hook stays until the task is complete");
     let result = hook.outcome(outcome);
     // SAFETY: by the caller's promise nobody else touches the stage.
@@ -355,14 +351,60 @@ unsafe fn drop_result<F: Future, H: Hook<F::Output>, K: Keep>(header: NonNull<He
 fn why(header: &Header) -> Cancelled {
     let stored = header
         .cold_if_any()
-        .and_then(|cold| cold.cancelled.get().cloned());
+        .and_then(|cold| lock_std(&cold.request).cancelled.clone());
     stored.unwrap_or_else(|| Cancelled::by_shutdown(header.location()))
 }
 
-fn is_shielded(header: &Header) -> bool {
-    header
-        .cold_if_any()
-        .is_some_and(|cold| cold.scope.is_shielded())
+/// Delivers a request to cancel. True: the body is to be dropped. False: a shield holds that back, and the task
+/// is woken when it does not any more; or regions inside the body have caught it.
+#[cold]
+fn deliver(header: &Header) -> bool {
+    let Some(cold) = header.cold_if_any() else {
+        return true;
+    };
+    let waker = borrowed_waker(NonNull::from(header));
+    let cx = &mut Context::from_waker(&waker);
+    if cold
+        .scope
+        .poll_unshielded(cx, header.location())
+        .is_pending()
+    {
+        return false;
+    }
+    if !cold.scope.is_caught_inside() {
+        return true;
+    }
+    let mut request = lock_std(&cold.request);
+    header.state.uncancel();
+    let cancelled = request.cancelled.take();
+    if let Some(signal) = &request.signal {
+        signal.lower();
+    }
+    drop(request);
+    let cancelled = cancelled.unwrap_or_else(|| Cancelled::by_shutdown(header.location()));
+    !cold.scope.pass_on(&cancelled)
+}
+
+/// See [`VTable::surroundings`].
+unsafe fn surroundings<F: Future, H: Hook<F::Output>, K: Keep>(
+    header: NonNull<Header>,
+) -> Surroundings {
+    // SAFETY: Invariant 1.
+    let hook = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() }
+        .hook
+        .get();
+    // SAFETY: the caller has `RUNNING`; hooks are looked at, and taken out when nothing of the task runs.
+    let hook = unsafe { &*hook };
+    hook.as_ref().map(H::surroundings).unwrap_or_default()
+}
+
+/// Polls the cleanup that was started while the body goes on.
+#[inline]
+fn poll_cleanup_beside(header: &Header) {
+    if let Some(cold) = header.cold_if_any() {
+        let waker = borrowed_waker(NonNull::from(header));
+        cold.scope.poll_beside(&mut Context::from_waker(&waker));
+    }
 }
 
 /// Polls the cleanup that the body left behind.
@@ -506,7 +548,7 @@ unsafe fn wake_by_ref(data: *const ()) {
 unsafe fn drop_waker(data: *const ()) {
     let header = NonNull::new(data.cast::<Header>().cast_mut()).expect("made from a reference");
     // SAFETY: the waker owned a reference.
-    drop(unsafe { TaskRef::from_raw(header) });
+    drop(unsafe { Retained::from_raw(header) });
 }
 
 /// Asks for the cancellation of a task; true if it was the first request and in time.
@@ -515,12 +557,35 @@ pub(crate) fn cancel(header: &Header, cancelled: impl FnOnce() -> Cancelled) -> 
     if state.is_complete() || state.is_cancelled() {
         return false;
     }
-    // Before the bit, so that whoever sees the bit finds the reason; the first reason is kept (rule C8).
-    let _ = header.cold().cancelled.set(cancelled());
+    // Not under the lock: it runs code of the caller.
+    let cancelled = cancelled();
+    let mut request = lock_std(&header.cold().request);
+    if request.cancelled.is_some() {
+        // The first reason is kept (rule C8).
+        return false;
+    }
+    request.cancelled = Some(cancelled);
+    let to_call = request.signal.as_ref().map(|signal| signal.raise());
     let (first, wake) = header.state.cancel();
+    drop(request);
     if wake == Wake::Submit {
         // SAFETY: the task became scheduled by this call.
         scheduler::schedule(unsafe { Task::new(NonNull::from(header)) });
     }
+    if let Some(to_call) = to_call {
+        to_call.call();
+    }
     first
+}
+
+/// Cancels a task because its runtime shuts down, once: what it goes on with after it has caught that is left
+/// alone until the grace is over.
+pub(crate) fn cancel_for_shutdown(header: &Header) {
+    if header.state.load().is_complete() {
+        return;
+    }
+    let is_told = std::mem::replace(&mut lock_std(&header.cold().request).is_shutdown, true);
+    if !is_told {
+        cancel(header, || Cancelled::by_shutdown(header.location()));
+    }
 }

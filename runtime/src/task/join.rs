@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use super::cell::{Header, TaskRef};
+use super::cell::{Header, Retained};
 use super::error::JoinError;
 use super::harness;
 use super::info::{TaskId, TaskInfo};
@@ -227,10 +227,10 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    pub(crate) fn task_ref(&self) -> TaskRef {
+    pub(crate) fn task_ref(&self) -> Retained {
         self.header().state.retain();
         // SAFETY: the reference was just taken.
-        unsafe { TaskRef::from_raw(self.header) }
+        unsafe { Retained::from_raw(self.header) }
     }
 
     /// Ties the task to the handle: dropping the result cancels it.
@@ -333,7 +333,7 @@ impl<T> Drop for JoinHandle<T> {
             }
         }
         // SAFETY: Invariant 1.
-        drop(unsafe { TaskRef::from_raw(self.header) });
+        drop(unsafe { Retained::from_raw(self.header) });
     }
 }
 
@@ -477,7 +477,7 @@ impl<T> JoinHandle<T> {
 /// Cancels a task, and can do nothing else with it.
 #[derive(Clone)]
 pub struct CancelHandle {
-    task: TaskRef,
+    task: Retained,
 }
 
 impl CancelHandle {

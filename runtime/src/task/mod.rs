@@ -7,6 +7,7 @@
 mod arena;
 mod builder;
 mod cell;
+mod current;
 mod error;
 pub(crate) mod harness;
 mod info;
@@ -16,9 +17,10 @@ pub(crate) mod state;
 
 pub(crate) use arena::{ALIGN, Arena, Pinned, class_of};
 pub use builder::Builder;
-pub(crate) use cell::{Birth, Boxed, Header, Inline, Keep, Task, TaskCell, TaskRef};
+pub(crate) use cell::{Birth, Boxed, Header, Inline, Keep, Retained, Task, TaskCell};
 #[doc(hidden)]
 pub use cell::{Hook, Plain};
+pub use current::{TaskRef, current, deadline};
 pub use error::{JoinError, Panic};
 pub(crate) use harness::{Ran, Table, abort, ignore_panic, run, run_disturbed};
 pub use info::{TaskId, TaskInfo, TaskState};
@@ -26,12 +28,6 @@ pub use join::{CancelHandle, JoinHandle, OwnedTask};
 
 use crate::context;
 pub use crate::locals::{LocalScope, OwnLocalScope, OwnTaskLocal, Reset, TaskLocal};
-
-/// The task that this code runs in, if it is one.
-#[must_use]
-pub fn current() -> Option<TaskInfo> {
-    context::with_task(|task| task.map(Header::info))
-}
 
 /// A snapshot of every live task of the current runtime; empty outside one.
 #[must_use]

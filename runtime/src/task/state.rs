@@ -178,6 +178,13 @@ impl State {
         (!before.is_cancelled() && !before.is_complete(), wake)
     }
 
+    /// Takes a request for cancellation back: it was caught. Only the polling thread calls it, under the lock under
+    /// which requests are made.
+    #[inline]
+    pub(crate) fn uncancel(&self) {
+        self.0.fetch_and(!CANCELLED, Relaxed);
+    }
+
     /// Begins a poll: the caller took the queue entry.
     #[inline]
     pub(crate) fn start(&self) -> Snapshot {

@@ -55,7 +55,7 @@ pub fn call_at(at: Instant, f: impl FnOnce() + Send + 'static) -> TimerHandle {
 fn report(panic: Panic) {
     context::with_runtime(|runtime| {
         if let (Some(runtime), Some(task)) = (runtime, crate::task::current()) {
-            runtime.report(Unhandled::callback(panic, task));
+            runtime.report(Unhandled::callback(panic, task.info()));
         }
     });
 }

@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::{Instant, Sleep, sleep_until};
-use crate::cancel::{ScopeEnd, ScopedBody};
+use crate::cancel::{Cancelled, ScopeEnd, ScopedBody, Strike};
+use crate::coop;
 
 /// Runs `body` for at most `limit`; then drops it where it is suspended, awaits the cleanup it registered, and
 /// returns [`Elapsed`].
@@ -101,6 +102,18 @@ enum Limit {
     At(Instant),
 }
 
+/// How far the time of a body is.
+#[derive(Clone, Copy, Debug)]
+enum Time {
+    /// It counts from the first poll.
+    NotBegun,
+    EndsAt(Instant),
+    /// It was up, and the body was dropped.
+    Elapsed(Instant),
+    /// It was up, and a region inside the body caught that.
+    Caught,
+}
+
 pin_project_lite::pin_project! {
     /// The future of [`timeout`].
     #[project = TimeoutParts]
@@ -111,8 +124,8 @@ pin_project_lite::pin_project! {
         // Armed only when the body is not through at once: most are.
         sleep: Option<Sleep>,
         limit: Limit,
+        time: Time,
         at: &'static Location<'static>,
-        is_elapsed: bool,
     }
 }
 
@@ -122,42 +135,62 @@ impl<F: Future> Timeout<F> {
             body: ScopedBody::new(body, at),
             sleep: None,
             limit,
+            time: Time::NotBegun,
             at,
-            is_elapsed: false,
         }
     }
 }
 
 impl<F: Future> TimeoutParts<'_, F> {
-    /// Drops the body if the time is up and nothing shields it; true if it did.
-    fn strike(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(sleep) = self.sleep else {
-            return false;
+    /// The time counts from now.
+    fn begin(&mut self) {
+        let deadline = match *self.limit {
+            Limit::After(limit) => Instant::now().saturating_add(limit),
+            Limit::At(deadline) => deadline,
         };
-        if self.body.has_ended() || Pin::new(sleep).poll(cx).is_pending() || self.body.is_shielded()
-        {
-            return false;
-        }
-        *self.is_elapsed = true;
-        self.body.as_mut().drop_body();
-        true
+        *self.time = Time::EndsAt(deadline);
+        self.body.set_deadline(Some(deadline));
     }
 
-    fn poll_scope(&mut self, cx: &mut Context<'_>) -> Poll<Result<F::Output, Elapsed>> {
-        self.body.as_mut().poll_scope(cx).map(|end| match end {
-            ScopeEnd::Value(value) => Ok(value),
-            ScopeEnd::Dropped => Err(Elapsed {
-                deadline: self
-                    .sleep
-                    .as_ref()
-                    .map_or_else(Instant::now, Sleep::deadline),
-                limit: match *self.limit {
-                    Limit::After(limit) => Some(limit),
-                    Limit::At(_) => None,
-                },
-                at: self.at,
-            }),
-        })
+    /// Ends the body if the time is up and nothing shields it.
+    fn strike(&mut self, cx: &mut Context<'_>) {
+        let (Time::EndsAt(deadline), Some(sleep)) = (*self.time, self.sleep.as_mut()) else {
+            return;
+        };
+        if self.body.has_ended() || Pin::new(sleep).poll(cx).is_pending() {
+            return;
+        }
+        match self.body.as_mut().strike(cx, &Cancelled::late(self.at)) {
+            Strike::Held => {}
+            Strike::Caught => {
+                *self.time = Time::Caught;
+                self.body.set_deadline(None);
+            }
+            Strike::Dropped => *self.time = Time::Elapsed(deadline),
+        }
+    }
+
+    /// Has the body polled again when the time is up.
+    fn arm(&mut self, cx: &mut Context<'_>) {
+        let (Time::EndsAt(deadline), None) = (*self.time, &self.sleep) else {
+            return;
+        };
+        let sleep = self.sleep.insert(sleep_until(deadline));
+        if Pin::new(sleep).poll(cx).is_ready() {
+            // Not now: a scope around may be late too, and is asked first in the next poll.
+            coop::again(cx);
+        }
+    }
+
+    fn elapsed(&self, deadline: Instant) -> Elapsed {
+        Elapsed {
+            deadline,
+            limit: match *self.limit {
+                Limit::After(limit) => Some(limit),
+                Limit::At(_) => None,
+            },
+            at: self.at,
+        }
     }
 }
 
@@ -166,23 +199,23 @@ impl<F: Future> Future for Timeout<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        if let Time::NotBegun = *this.time {
+            this.begin();
+        }
         // Before the body: of nested scopes whose deadlines have all passed the outermost wins (rule T3).
         this.strike(cx);
-        let polled = this.poll_scope(cx);
-        if polled.is_ready() || *this.is_elapsed {
-            return polled;
-        }
-        if this.sleep.is_none() {
-            *this.sleep = Some(sleep_until(match *this.limit {
-                Limit::After(limit) => Instant::now().saturating_add(limit),
-                Limit::At(deadline) => deadline,
-            }));
-        }
-        // After it: this arms the timer, and a shield may have ended in this very poll.
-        if this.strike(cx) {
-            this.poll_scope(cx)
-        } else {
-            Poll::Pending
+        match (this.body.as_mut().poll_scope(cx), *this.time) {
+            (Poll::Ready(ScopeEnd::Value(value)), _) => Poll::Ready(Ok(value)),
+            (Poll::Ready(ScopeEnd::Dropped), Time::Elapsed(deadline)) => {
+                Poll::Ready(Err(this.elapsed(deadline)))
+            }
+            (Poll::Ready(ScopeEnd::Dropped), _) => unreachable!("it is dropped when late"),
+            (Poll::Pending, _) => {
+                if !this.body.has_ended() {
+                    this.arm(cx);
+                }
+                Poll::Pending
+            }
         }
     }
 }
@@ -191,7 +224,7 @@ impl<F: Future> fmt::Debug for Timeout<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Timeout")
             .field("limit", &self.limit)
-            .field("is_elapsed", &self.is_elapsed)
+            .field("time", &self.time)
             .finish_non_exhaustive()
     }
 }

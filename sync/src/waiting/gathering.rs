@@ -8,12 +8,12 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 
 use rt_tasks_runtime::shim::lock_std;
 use rt_tasks_runtime::task::{self, Hook};
-use rt_tasks_runtime::{JoinError, JoinHandle, cleanup_now, spawn_hooked};
+use rt_tasks_runtime::{JoinError, JoinHandle, Surroundings, cleanup_now, spawn_hooked};
 
 use crate::group_core::report;
 use crate::group_error::{FailureKind, TaskFailure};
@@ -32,6 +32,8 @@ pub(crate) enum OnError {
 pub(crate) struct Team<E> {
     members: Arc<Members>,
     on_error: OnError,
+    /// What is around whoever gathers them, from the first poll on.
+    surroundings: OnceLock<Surroundings>,
     first: Mutex<First<E>>,
 }
 
@@ -46,7 +48,9 @@ impl<E: 'static> Team<E> {
     /// Keeps the first failure, and reports a later one. What the child's handle gives instead.
     #[track_caller]
     fn fail(&self, kind: FailureKind<E>) -> JoinError {
-        let info = task::current().expect("the outcome is told where the task runs");
+        let info = task::current()
+            .expect("the outcome is told where the task runs")
+            .info();
         let others_run_on =
             self.on_error == OnError::RunOn && matches!(kind, FailureKind::Error(_));
         let failure = TaskFailure {
@@ -95,8 +99,12 @@ pub(crate) struct Whole(pub(crate) Arc<Team<Infallible>>);
 impl<T> Hook<T> for Whole {
     type Value = T;
 
-    fn outcome(&mut self, result: Result<T, JoinError>) -> Result<T, JoinError> {
+    fn outcome(&self, result: Result<T, JoinError>) -> Result<T, JoinError> {
         result.map_err(|error| self.0.ended(error))
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        self.0.surroundings.get().cloned().unwrap_or_default()
     }
 
     fn finished(self) {
@@ -110,12 +118,16 @@ pub(crate) struct Fallible<E>(pub(crate) Arc<Team<E>>);
 impl<T, E: 'static> Hook<Result<T, E>> for Fallible<E> {
     type Value = T;
 
-    fn outcome(&mut self, result: Result<Result<T, E>, JoinError>) -> Result<T, JoinError> {
+    fn outcome(&self, result: Result<Result<T, E>, JoinError>) -> Result<T, JoinError> {
         match result {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(self.0.fail(FailureKind::Error(error))),
             Err(error) => Err(self.0.ended(error)),
         }
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        self.0.surroundings.get().cloned().unwrap_or_default()
     }
 
     fn finished(self) {
@@ -163,6 +175,7 @@ impl<T, E> Gathering<T, E> {
             team: Arc::new(Team {
                 members: Arc::default(),
                 on_error,
+                surroundings: OnceLock::new(),
                 first: Mutex::new(First {
                     failure: None,
                     is_past: false,
@@ -182,6 +195,8 @@ impl<T, E> Gathering<T, E> {
             "what gathers children was polled after it was over"
         );
         if let Some(start) = self.start.take() {
+            let around = || Surroundings::current(None);
+            self.team.surroundings.get_or_init(around);
             self.handles = start(&self.team);
         }
         let is_pending = self.team.members.poll_empty(cx.waker()).is_pending();

@@ -1,0 +1,188 @@
+//! `ScopedBody`: a future that runs a body in a scope of its own, and is over when the cleanup is too.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::Cancelled;
+use super::cleanup::report;
+use super::control::Control;
+use super::scope::Scope;
+use crate::task::Panic;
+use crate::time::Instant;
+use crate::unhandled::Unhandled;
+
+/// How the body of a scope ended.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum ScopeEnd<T> {
+    /// With its value.
+    Value(T),
+    /// It was dropped where it was suspended.
+    Dropped,
+}
+
+/// What came of asking a body to end.
+#[doc(hidden)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Strike {
+    /// A shield holds it back; ask again in the next poll, which comes when that may have changed.
+    Held,
+    /// Regions inside caught it; the body goes on.
+    Caught,
+    /// The body was dropped.
+    Dropped,
+}
+
+pin_project_lite::pin_project! {
+    /// A body in a scope of its own: polled together with its cleanup, over when both are through.
+    #[doc(hidden)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct ScopedBody<F: Future> {
+        #[pin]
+        body: Option<F>,
+        end: Option<Result<ScopeEnd<F::Output>, Panic>>,
+        scope: Scope,
+        place: &'static Location<'static>,
+    }
+
+    impl<F: Future> PinnedDrop for ScopedBody<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let dropped = catch_unwind(AssertUnwindSafe(|| {
+                if this.body.is_some() {
+                    this.scope.unwind(|| this.body.set(None));
+                }
+            }));
+            this.scope.hand_over();
+            if let Err(payload) = dropped {
+                if std::thread::panicking() {
+                    report(Unhandled::cleanup_panic(Panic::new(payload)));
+                } else {
+                    std::panic::resume_unwind(payload);
+                }
+            }
+        }
+    }
+}
+
+impl<F: Future> ScopedBody<F> {
+    pub fn new(body: F, place: &'static Location<'static>) -> Self {
+        Self::in_scope(body, Scope::of_body(), place)
+    }
+
+    /// A body that a `CancelScope` runs.
+    pub(super) fn controlled(
+        body: F,
+        control: Arc<Control>,
+        place: &'static Location<'static>,
+    ) -> Self {
+        Self::in_scope(body, Scope::of_control(control), place)
+    }
+
+    fn in_scope(body: F, scope: Scope, place: &'static Location<'static>) -> Self {
+        Self {
+            body: Some(body),
+            end: None,
+            scope,
+            place,
+        }
+    }
+
+    /// Says until when the body may run, for those inside who ask.
+    pub fn set_deadline(&self, deadline: Option<Instant>) {
+        self.scope.set_deadline(deadline);
+    }
+
+    /// Asks the body to end: drops it where it is suspended, or has the regions end that catch it.
+    pub fn strike(self: Pin<&mut Self>, cx: &mut Context<'_>, cancelled: &Cancelled) -> Strike {
+        self.scope.raise_signal();
+        if self.scope.poll_unshielded(cx, self.place).is_pending() {
+            return Strike::Held;
+        }
+        if self.scope.pass_on(cancelled) {
+            self.scope.lower_signal();
+            return Strike::Caught;
+        }
+        self.drop_body();
+        Strike::Dropped
+    }
+
+    /// Whether the body is through or dropped, and only cleanup is left.
+    pub fn has_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// The value, once the body gave one and until the scope is over.
+    pub fn value(&self) -> Option<&F::Output> {
+        match &self.end {
+            Some(Ok(ScopeEnd::Value(value))) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Drops the body where it is suspended; from then on only its cleanup is polled.
+    pub fn drop_body(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        if this.end.is_none() {
+            let dropped = catch_unwind(AssertUnwindSafe(|| {
+                this.scope.unwind(|| this.body.set(None))
+            }));
+            *this.end = Some(match dropped {
+                Ok(()) => Ok(ScopeEnd::Dropped),
+                Err(payload) => Err(Panic::new(payload)),
+            });
+        }
+    }
+
+    /// Polls the body.
+    fn poll_body(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        let mut this = self.project();
+        let Some(body) = this.body.as_mut().as_pin_mut() else {
+            return;
+        };
+        let polled = catch_unwind(AssertUnwindSafe(|| this.scope.enter(|| body.poll(cx))));
+        let end = match polled {
+            Ok(Poll::Pending) => return,
+            Ok(Poll::Ready(value)) => Ok(ScopeEnd::Value(value)),
+            Err(payload) => Err(Panic::new(payload)),
+        };
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            this.scope.unwind(|| this.body.set(None))
+        }));
+        *this.end = Some(match dropped {
+            Ok(()) => end,
+            Err(payload) => Err(Panic::new(payload)),
+        });
+    }
+
+    /// Polls body and cleanup. A panic of the body is raised again once the cleanup is through.
+    pub fn poll_scope(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ScopeEnd<F::Output>> {
+        if !self.has_ended() {
+            self.as_mut().poll_body(cx);
+        }
+        let this = self.project();
+        if this.end.is_none() {
+            this.scope.poll_beside(cx);
+            return Poll::Pending;
+        }
+        if this.scope.poll_end(cx, this.place).is_pending() {
+            return Poll::Pending;
+        }
+        match this.end.take().expect("checked above") {
+            Ok(end) => Poll::Ready(end),
+            Err(panic) => panic.resume(),
+        }
+    }
+}
+
+impl<F: Future> std::fmt::Debug for ScopedBody<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScopedBody")
+            .field("ended", &self.has_ended())
+            .finish_non_exhaustive()
+    }
+}
