@@ -405,7 +405,7 @@ fn g17_names_are_known_everywhere() {
     each_body(|| async {
         let error = TaskGroup::scope(|group| async move {
             let child = group.spawn_named("worker", async {
-                let name = rt::task::current().and_then(|task| task.name.clone());
+                let name = rt::task::current().and_then(|task| task.name());
                 Err::<(), BoxError>(name.unwrap_or_default().to_string().into())
             });
             assert_eq!(child.name().as_deref(), Some("worker"));
