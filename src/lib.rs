@@ -73,9 +73,10 @@ pub mod test {
 /// Locks, events, queues and channels. They work on any executor and from plain threads.
 pub mod sync {
     pub use rt_tasks_sync::{
-        Closed, Event, Job, Mutex, MutexGuard, OwnedMutexGuard, OwnedPermit, Permit, Queue,
-        Semaphore, ShutDown, TaskDoneError, TooManyPermits, TryAcquireError, TryGetError,
-        TryPutError, event, mutex, oneshot, queue, semaphore,
+        Closed, Event, EventStats, Job, Mutex, MutexGuard, MutexStats, OwnedMutexGuard,
+        OwnedPermit, Permit, Queue, QueueStats, Semaphore, SemaphoreStats, ShutDown, TaskDoneError,
+        TooManyPermits, TryAcquireError, TryGetError, TryPutError, event, mutex, oneshot, queue,
+        semaphore,
     };
 }
 

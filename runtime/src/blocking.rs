@@ -89,6 +89,15 @@ impl Pool {
         self.n_jobs.load(Ordering::Relaxed) > 0
     }
 
+    /// Jobs that wait for a thread.
+    pub(crate) fn n_queued(&self) -> usize {
+        lock_std(&self.state).queue.len()
+    }
+
+    pub(crate) fn n_threads(&self) -> usize {
+        lock_std(&self.state).n_threads
+    }
+
     /// Jobs that are queued or being run.
     pub(crate) fn n_jobs(&self) -> usize {
         self.n_jobs.load(Ordering::Relaxed)

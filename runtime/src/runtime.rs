@@ -470,6 +470,8 @@ impl Handle {
             n_injected: self.shared.n_injected(),
             n_rescues: self.shared.n_rescues(),
             n_blocking: self.shared.blocking.n_jobs(),
+            n_blocking_queued: self.shared.blocking.n_queued(),
+            n_blocking_threads: self.shared.blocking.n_threads(),
         }
     }
 }
@@ -562,6 +564,10 @@ pub struct Metrics {
     pub n_rescues: u32,
     /// Blocking jobs that run or wait.
     pub n_blocking: usize,
+    /// Of those, the ones that wait for a thread.
+    pub n_blocking_queued: usize,
+    /// Threads for blocking jobs, busy or not.
+    pub n_blocking_threads: usize,
 }
 
 /// Runs a future to its end on a runtime for this one call, like `asyncio.run`: what it leaves behind is

@@ -16,6 +16,7 @@ use rt_tasks_runtime::shim::atomic::AtomicBool;
 use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::park;
+use crate::stats::EventStats;
 use crate::wait_list::{WaitList, Waiter};
 
 /// A flag that is set and cleared, and that any number of tasks and threads wait for.
@@ -91,6 +92,23 @@ impl Event {
     pub fn is_set(&self) -> bool {
         // ORDERING(set): Acquire, for the store in `set`.
         self.is_set.load(Acquire)
+    }
+
+    /// A look at the flag and at how many wait for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let event = rt_tasks_sync::Event::new();
+    /// event.set();
+    /// assert!(event.stats().is_set);
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> EventStats {
+        EventStats {
+            is_set: self.is_set(),
+            n_waiting: self.line.lock().len(0),
+        }
     }
 
     /// Waits until the flag is set; returns at once if it is.

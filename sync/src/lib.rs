@@ -11,6 +11,7 @@ pub mod semaphore;
 
 mod exclusive;
 mod park;
+mod stats;
 mod wait_list;
 
 #[cfg(all(test, loom))]
@@ -37,6 +38,7 @@ pub use group_turn::SpawnInTurn;
 pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
 pub use queue::{Job, Queue, ShutDown, TaskDoneError, TryGetError, TryPutError};
 pub use semaphore::{Closed, OwnedPermit, Permit, Semaphore, TooManyPermits, TryAcquireError};
+pub use stats::{EventStats, MutexStats, QueueStats, SemaphoreStats};
 pub use waiting::as_completed::{AsCompleted, as_completed};
 pub use waiting::gather::{Gather, JoinAll, gather, gather_settled, join_all, try_gather};
 pub use waiting::race::{Race, RaceOk, race, race_ok, race_staggered};

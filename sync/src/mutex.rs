@@ -27,6 +27,7 @@ use rt_tasks_runtime::shim::atomic::AtomicU8;
 use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::park;
+use crate::stats::MutexStats;
 use crate::wait_list::{Left, WaitList, Waiter};
 
 const LOCKED: u8 = 1;
@@ -278,6 +279,25 @@ impl<T: ?Sized> Mutex<T> {
     pub fn is_locked(&self) -> bool {
         // Relaxed: a snapshot, out of date when it is returned.
         self.raw.state.load(Relaxed) & LOCKED != 0
+    }
+
+    /// A look at who holds it and who waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let count = rt_tasks_sync::Mutex::new(0);
+    /// let held = count.try_lock();
+    /// assert!(count.stats().is_locked);
+    /// drop(held);
+    /// assert!(!count.stats().is_locked);
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> MutexStats {
+        MutexStats {
+            is_locked: self.is_locked(),
+            n_waiting: self.raw.line.lock().len(0),
+        }
     }
 
     /// Gives access to the value without locking: the borrow proves that nobody else has it.

@@ -12,6 +12,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::park;
+use crate::stats::QueueStats;
 
 pub use errors::{ShutDown, TaskDoneError, TryGetError, TryPutError};
 pub use futures::{Get, Items, Join, Put, Take};
@@ -326,6 +327,21 @@ impl<T> Queue<T> {
     /// How many items the queue can hold; `None` where there is no bound.
     pub fn capacity(&self) -> Option<usize> {
         (self.shared.capacity != usize::MAX).then_some(self.shared.capacity)
+    }
+
+    /// A look at its numbers, taken in one moment.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let queue = rt_tasks_sync::Queue::bounded(2);
+    /// queue.try_put("item").unwrap();
+    /// let stats = queue.stats();
+    /// assert_eq!((stats.len, stats.capacity, stats.n_unfinished), (1, Some(2), 1));
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> QueueStats {
+        self.shared.stats()
     }
 
     /// Whether [`shutdown`](Self::shutdown) has been called.

@@ -29,6 +29,7 @@ use rt_tasks_runtime::coop;
 use rt_tasks_runtime::shim::atomic::{AtomicUsize, Ordering};
 
 use crate::park;
+use crate::stats::SemaphoreStats;
 use crate::wait_list::{Left, Locked, WaitList, Waiter};
 
 pub use permits::{Acquire, AcquireOwned, OwnedPermit, Permit};
@@ -284,6 +285,24 @@ impl Semaphore {
     pub fn available(&self) -> usize {
         // Relaxed: a snapshot, out of date when it is returned.
         self.state.load(Ordering::Relaxed) / ONE
+    }
+
+    /// A look at its numbers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let seats = rt_tasks_sync::Semaphore::new(2);
+    /// let _seat = seats.try_acquire()?;
+    /// assert_eq!((seats.stats().n_available, seats.stats().n_waiting), (1, 0));
+    /// # Ok::<(), rt_tasks_sync::TryAcquireError>(())
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> SemaphoreStats {
+        SemaphoreStats {
+            n_available: self.available(),
+            n_waiting: self.line.lock().len(0),
+        }
     }
 
     /// Adds permits, and serves the line with them.

@@ -32,6 +32,7 @@ use std::task::{Context, Poll, ready};
 use rt_tasks_runtime::coop;
 
 use super::{ShutDown, TryGetError};
+use crate::stats::QueueStats;
 use crate::wait_list::{Left, Locked, WaitList, Waiter};
 
 /// The lines of the wait list.
@@ -93,6 +94,20 @@ impl<T> Shared<T> {
         Self {
             capacity,
             lines: WaitList::new(state),
+        }
+    }
+
+    /// Its numbers, under one hold of the lock.
+    pub(super) fn stats(&self) -> QueueStats {
+        let lines = self.lines.lock();
+        QueueStats {
+            len: lines.items.len(),
+            capacity: (self.capacity != usize::MAX).then_some(self.capacity),
+            n_unfinished: lines.unfinished,
+            n_waiting_get: lines.len(GETTERS),
+            n_waiting_put: lines.len(PUTTERS),
+            n_waiting_join: lines.len(JOINERS),
+            is_shut_down: lines.is_shut_down,
         }
     }
 

@@ -1,0 +1,54 @@
+//! What each primitive tells about itself: who holds it, and how many wait.
+//!
+//! A look at one moment, for monitoring, tests and debugging. By the time it is read it may be different, so a
+//! program must not decide by it whether an operation will wait.
+
+/// What a [`Mutex`](crate::Mutex) tells about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MutexStats {
+    /// Whether somebody holds it.
+    pub is_locked: bool,
+    /// Tasks and threads that wait for it.
+    pub n_waiting: usize,
+}
+
+/// What a [`Semaphore`](crate::Semaphore) tells about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SemaphoreStats {
+    /// Permits that are free.
+    pub n_available: usize,
+    /// Tasks and threads that wait for permits, however many each wants.
+    pub n_waiting: usize,
+}
+
+/// What an [`Event`](crate::Event) tells about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EventStats {
+    /// Whether it is set.
+    pub is_set: bool,
+    /// Tasks and threads that wait for it.
+    pub n_waiting: usize,
+}
+
+/// What a [`Queue`](crate::Queue) tells about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueStats {
+    /// Items in it.
+    pub len: usize,
+    /// Items that have room; none if there is no limit.
+    pub capacity: Option<usize>,
+    /// Items that were put and not reported done, those in it included.
+    pub n_unfinished: usize,
+    /// Who waits for an item.
+    pub n_waiting_get: usize,
+    /// Who waits for room.
+    pub n_waiting_put: usize,
+    /// Who waits until everything is done.
+    pub n_waiting_join: usize,
+    /// Whether it is shut down.
+    pub is_shut_down: bool,
+}
