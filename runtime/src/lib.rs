@@ -8,6 +8,7 @@ mod cancel;
 mod context;
 #[doc(hidden)]
 pub mod coop;
+mod fork_join;
 mod locals;
 mod platform;
 #[doc(hidden)]
@@ -39,6 +40,7 @@ pub use cancel::{
 #[doc(hidden)]
 pub use cancel::{ScopeEnd, ScopedBody, Strike, Surroundings, cleanup_now};
 pub use coop::{YieldNow, yield_now};
+pub use fork_join::{ForkHandle, ForkScope, fork_join};
 pub use runtime::{Builder, EnterGuard, Handle, Metrics, NoRuntime, Runtime, block_on};
 pub use scheduler::ShutdownReport;
 #[doc(hidden)]
