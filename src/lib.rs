@@ -33,6 +33,9 @@
 //! }
 //! ```
 
+#[cfg(doctest)]
+mod book;
+
 pub use rt_tasks_runtime::{
     AsyncGuard, Builder, CancelHandle, CancelScope, Cancelled, CatchCancel, Checkpoint,
     CleanupOutput, Close, Elapsed, EnterGuard, Expired, Finally, ForkHandle, ForkScope, Handle,

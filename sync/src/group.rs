@@ -20,7 +20,8 @@ use crate::group_child::{Child, ChildOutput, GroupHandle, Infallible};
 use crate::group_core::Core;
 use crate::group_scope::{GroupBuilder, GroupScope};
 use crate::group_start::{Ready, Start, ready};
-use crate::group_turn::{Place, SpawnInTurn, blocking_part, in_turn};
+use crate::group_turn::{Place, SpawnInTurn, Turn, blocking_part, in_turn};
+use crate::semaphore::Semaphore;
 
 /// An error of any type: what `?` makes of everything.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -233,15 +234,13 @@ impl<E: Send + 'static> TaskGroup<E> {
     {
         let at = Location::caller();
         match &self.core.limit {
-            None => self.register(|child, cancelled| {
+            None => self.register((), |child, cancelled| {
                 spawn_work(function, child, Work::Blocking, None, at, cancelled)
             }),
             // It waits for its turn without holding a thread.
             Some(limit) => {
                 let function = || function().into_result();
-                let members = self.core.members.clone();
-                let work = in_turn(Place::take(limit), members, blocking_part(function));
-                self.spawn_at_once(work, None, at)
+                self.spawn_limited(blocking_part(function), limit, None, at)
             }
         }
     }
@@ -375,19 +374,17 @@ impl<E: Send + 'static> TaskGroup<E> {
         F::Output: ChildOutput<E>,
     {
         match &self.core.limit {
-            None => self.spawn_at_once(future, name, at),
-            Some(limit) => {
-                let child = in_turn(Place::take(limit), self.core.members.clone(), future);
-                self.spawn_at_once(child, name, at)
-            }
+            None => self.spawn_at_once(future, (), name, at),
+            Some(limit) => self.spawn_limited(future, limit, name, at),
         }
     }
 
-    /// Spawns a child that does not wait for a turn.
+    /// Spawns a child that waits for its turn.
     #[track_caller]
-    pub(crate) fn spawn_at_once<F>(
+    fn spawn_limited<F>(
         &self,
         future: F,
+        limit: &Arc<Semaphore>,
         name: Option<&Arc<str>>,
         at: &'static Location<'static>,
     ) -> GroupHandle<<F::Output as ChildOutput<E>>::Value>
@@ -395,16 +392,39 @@ impl<E: Send + 'static> TaskGroup<E> {
         F: Future + Send + 'static,
         F::Output: ChildOutput<E>,
     {
-        self.register(|child, cancelled| spawn_hooked(future, child, name, at, cancelled))
+        let (place, turn) = (Place::take(limit), Turn::default());
+        let members = self.core.members.clone();
+        let child = in_turn(place, turn.clone(), members, future);
+        self.spawn_at_once(child, turn, name, at)
+    }
+
+    /// Spawns a child that does not wait; it holds its turn, if it has one, until it is through.
+    #[track_caller]
+    pub(crate) fn spawn_at_once<F, T>(
+        &self,
+        future: F,
+        turn: T,
+        name: Option<&Arc<str>>,
+        at: &'static Location<'static>,
+    ) -> GroupHandle<<F::Output as ChildOutput<E>>::Value>
+    where
+        F: Future + Send + 'static,
+        F::Output: ChildOutput<E>,
+        T: Send + 'static,
+    {
+        self.register(turn, |child, cancelled| {
+            spawn_hooked(future, child, name, at, cancelled)
+        })
     }
 
     #[track_caller]
-    fn register<T>(
+    fn register<T, V>(
         &self,
-        spawn: impl FnOnce(Child<E>, Option<&'static str>) -> JoinHandle<T>,
-    ) -> GroupHandle<T> {
+        turn: T,
+        spawn: impl FnOnce(Child<E, T>, Option<&'static str>) -> JoinHandle<V>,
+    ) -> GroupHandle<V> {
         let core = self.core.clone();
-        let spawn = |cancelled| spawn(Child { core }, cancelled);
+        let spawn = |cancelled| spawn(Child { core, turn }, cancelled);
         GroupHandle {
             handle: self.core.members.enter(spawn),
         }

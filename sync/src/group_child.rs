@@ -160,12 +160,14 @@ impl<T> fmt::Debug for GroupHandle<T> {
     }
 }
 
-/// Counts a child, and takes its error.
-pub(crate) struct Child<E> {
+/// Counts a child, and takes its error. `T` is what the child holds until it is counted off: its turn, in a group
+/// with a limit.
+pub(crate) struct Child<E, T> {
     pub(crate) core: Arc<Core<E>>,
+    pub(crate) turn: T,
 }
 
-impl<E: 'static, O: ChildOutput<E>> Hook<O> for Child<E> {
+impl<E: 'static, T, O: ChildOutput<E>> Hook<O> for Child<E, T> {
     type Value = O::Value;
 
     fn outcome(&self, result: Result<O, JoinError>) -> Result<O::Value, JoinError> {
@@ -199,5 +201,6 @@ impl<E: 'static, O: ChildOutput<E>> Hook<O> for Child<E> {
 
     fn finished(self) {
         self.core.members.leave();
+        drop(self.turn);
     }
 }

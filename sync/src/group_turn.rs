@@ -1,15 +1,17 @@
 //! Groups with a limit: a child waits for its turn, or its spawner does.
 //!
-//! A turn is a permit of the group's semaphore. The child gives it back when it is through, cleanup included.
+//! A turn is a permit of the group's semaphore. It ends when the child is through, cleanup included, and is counted
+//! off: so the group never counts more children with a turn than its limit.
 
 use std::fmt;
 use std::future::{Future, pending};
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
-use rt_tasks_runtime::{coop, defer, shield, spawn_blocking};
+use rt_tasks_runtime::shim::lock_std;
+use rt_tasks_runtime::{coop, shield, spawn_blocking};
 
 use crate::group::TaskGroup;
 use crate::group_child::{ChildOutput, GroupHandle};
@@ -38,26 +40,34 @@ impl Place {
     }
 }
 
+/// The turn of a child, once it has it: shared by its body, which waits for it, and its hook, which ends it.
+#[derive(Clone, Default)]
+pub(crate) struct Turn(Arc<Mutex<Option<OwnedPermit>>>);
+
+impl Turn {
+    fn begin(&self, permit: OwnedPermit) {
+        *lock_std(&self.0) = Some(permit);
+    }
+}
+
 /// A child that waits for its turn first.
-pub(crate) async fn in_turn<F: Future>(place: Place, members: Arc<Members>, child: F) -> F::Output {
-    let turn = match place {
-        Place::First(turn) => turn,
-        Place::Waiting(turn) => {
-            let turn = turn.await.expect(NEVER_CLOSED);
+pub(crate) async fn in_turn<F: Future>(
+    place: Place,
+    turn: Turn,
+    members: Arc<Members>,
+    child: F,
+) -> F::Output {
+    match place {
+        Place::First(permit) => turn.begin(permit),
+        Place::Waiting(permit) => {
+            turn.begin(permit.await.expect(NEVER_CLOSED));
             if members.is_closing() {
                 // Whoever had the turn was cancelled, and so is this child in a moment: it must not begin.
                 pending::<()>().await;
             }
-            turn
         }
-    };
-    with_turn(turn, child).await
-}
-
-/// A child that has its turn.
-async fn with_turn<F: Future>(turn: OwnedPermit, child: F) -> F::Output {
-    // Deferred first, so it runs after all other cleanup of the child.
-    defer(async move { drop(turn) });
+    }
+    drop(turn);
     child.await
 }
 
@@ -120,12 +130,7 @@ where
         };
         let child = this.child.take();
         let child = child.expect("rt::TaskGroup's spawn_in_turn was polled after it was over");
-        Poll::Ready(match turn {
-            Some(turn) => this
-                .group
-                .spawn_at_once(with_turn(turn, child), None, this.at),
-            None => this.group.spawn_at_once(child, None, this.at),
-        })
+        Poll::Ready(this.group.spawn_at_once(child, turn, None, this.at))
     }
 }
 

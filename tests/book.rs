@@ -1,0 +1,40 @@
+//! The book: each chapter is in its table of contents, and its programs are among the documentation tests.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The chapters named in the table of contents.
+fn in_summary() -> BTreeSet<String> {
+    let summary = read("docs/src/SUMMARY.md");
+    let links = summary.split('(').skip(1);
+    links
+        .map(|rest| rest.split(".md)").next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_chapter_is_in_the_table_of_contents_and_among_the_tests() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/src");
+    let files: BTreeSet<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .filter(|name| name != "SUMMARY")
+        .collect();
+    assert_eq!(in_summary(), files, "docs/src/SUMMARY.md names other files");
+
+    let tested = read("src/book.rs");
+    let (_, tested) = tested.split_once("chapters! {\n").unwrap();
+    let tested: BTreeSet<String> = tested
+        .trim_end_matches(['}', '\n'])
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(tested, files, "src/book.rs tests other files");
+}
