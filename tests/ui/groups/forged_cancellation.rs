@@ -1,4 +1,4 @@
 fn main() {
-    let _ = rt::Cancelled::new(None, std::panic::Location::caller());
-    let _ = rt::Cancelled {};
+    let _ = <rt::Cancelled as Default>::default();
+    let _: rt::Cancelled = "no reason".into();
 }
