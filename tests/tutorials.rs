@@ -192,44 +192,6 @@ fn callbacks_timers_and_threads_meet_in_the_order_of_the_tutorial() {
     assert_eq!(log, expected);
 }
 
-/// S0-15.
-#[test]
-fn three_coffees_take_as_long_as_one() {
-    each_size(|runtime| {
-        let log = Log::default();
-        let theirs = log.clone();
-        let began = std::time::Instant::now();
-        runtime.block_on(async move {
-            let coffees: Vec<_> = (1..=3)
-                .map(|number| {
-                    let log = theirs.clone();
-                    rt::spawn_blocking(move || {
-                        log.say(format!("Start brewing {number}"));
-                        thread::sleep(ms(200));
-                        log.say(format!("Finished {number}"));
-                    })
-                })
-                .collect();
-            for coffee in coffees {
-                coffee.await.unwrap();
-            }
-            theirs.say("Coffee ready!");
-        });
-        let took = began.elapsed();
-        assert!(
-            took >= ms(200) && took < ms(550),
-            "{took:?} is not side by side"
-        );
-        let lines = log.lines();
-        assert_eq!(lines.len(), 7);
-        assert!(
-            lines[..3].iter().all(|line| line.starts_with("Start")),
-            "{lines:?}"
-        );
-        assert_eq!(lines[6], "Coffee ready!");
-    });
-}
-
 /// S1-23.
 #[test]
 fn a_blocking_call_runs_beside_the_main_coroutine() {
@@ -322,20 +284,6 @@ fn another_task_runs_while_one_blocks_its_worker() {
             );
         });
     }
-}
-
-/// S0-16: an error of a blocking closure comes out where it is awaited.
-#[test]
-fn an_error_of_a_blocking_call_comes_out_of_the_await() {
-    each_size(|runtime| {
-        let error = runtime.block_on(async {
-            rt::spawn_blocking(|| std::fs::read("/no/such/file"))
-                .await
-                .unwrap()
-                .unwrap_err()
-        });
-        assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
-    });
 }
 
 /// S1-24, H1: what a timeout gives up on goes on when it is a task of its own.
