@@ -212,6 +212,38 @@ fn a_million_timeouts_that_are_not_reached_leave_memory_flat() {
     );
 }
 
+/// N15: a million waits that are given up leave nothing on the task that they waited for.
+#[test]
+fn n15_a_million_waits_on_one_task_leave_memory_flat() {
+    in_a_process_of_its_own("n15_a_million_waits_on_one_task_leave_memory_flat", || {
+        let runtime = support::builder(2).build().unwrap();
+        let mut tasks = vec![runtime.spawn(pending::<()>())];
+        let grown = growth(10, || {
+            runtime.block_on(async {
+                for _ in 0..25_000 {
+                    let until = rt::Until::FirstCompleted;
+                    let (done, left) =
+                        rt::wait_timeout(std::mem::take(&mut tasks), until, Duration::ZERO).await;
+                    assert!(done.is_empty());
+                    tasks = left;
+                    let late = rt::timeout(Duration::ZERO, &mut tasks[0]).await;
+                    assert!(late.is_err());
+                    let awaited: Racer<'_> = Box::pin(async { drop((&mut tasks[0]).await) });
+                    rt::race([awaited, Box::pin(rt::yield_now())]).await;
+                    rt::select! {
+                        biased;
+                        _ = &mut tasks[0] => unreachable!("it never ends"),
+                        () = rt::yield_now() => {}
+                    }
+                }
+            });
+        });
+        assert!(grown < 4096, "{grown} KiB more");
+    });
+}
+
+type Racer<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// A million tasks on all sizes together, from inside and from outside, awaited, detached and cancelled.
 #[test]
 fn a_million_tasks_leave_memory_flat() {

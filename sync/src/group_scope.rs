@@ -188,10 +188,10 @@ impl<R, E> BodyOutput for Result<R, E> {
     }
 }
 
-type ErrorOf<B> = <<B as Future>::Output as BodyOutput>::Error;
+pub(crate) type ErrorOf<B> = <<B as Future>::Output as BodyOutput>::Error;
 /// How the body ended: its output or that it was dropped; or its panic.
 type BodyEnd<B> = std::thread::Result<ScopeEnd<Result<ValueOf<B>, ErrorOf<B>>>>;
-type ValueOf<B> = <<B as Future>::Output as BodyOutput>::Value;
+pub(crate) type ValueOf<B> = <<B as Future>::Output as BodyOutput>::Value;
 
 pin_project_lite::pin_project! {
     /// The future of [`TaskGroup::scope`].

@@ -41,5 +41,7 @@ pub use semaphore::{Closed, OwnedPermit, Permit, Semaphore, TooManyPermits, TryA
 pub use stats::{EventStats, MutexStats, QueueStats, SemaphoreStats};
 pub use waiting::as_completed::{AsCompleted, as_completed};
 pub use waiting::gather::{Gather, JoinAll, gather, gather_settled, join_all, try_gather};
+pub use waiting::local_group::{LocalGroup, LocalGroupScope, LocalHandle, NoValue, local_group};
 pub use waiting::race::{Race, RaceOk, race, race_ok, race_staggered};
+pub use waiting::task_set::{self, TaskSet};
 pub use waiting::wait::{Until, Wait, wait, wait_timeout};

@@ -6,7 +6,9 @@
 
 pub(crate) mod as_completed;
 pub(crate) mod gather;
+pub(crate) mod local_group;
 pub(crate) mod race;
+pub mod task_set;
 pub(crate) mod wait;
 
 mod gathering;

@@ -87,21 +87,22 @@ impl<T> Stream for AsCompleted<T> {
         if !std::mem::replace(&mut this.has_bells, true) {
             hang_bells(&mut this.handles, &this.ready);
         }
-        for _ in 0..this.ready.watch(cx) {
-            let Some(index) = this.ready.pop() else { break };
-            let Some(handle) = this.handles[index].as_mut() else {
-                continue;
-            };
-            let Poll::Ready(result) = Pin::new(handle).poll(cx) else {
-                // Only the budget of this poll can be lacking; then we are woken already.
-                this.ready.push(index);
-                break;
-            };
-            this.handles[index] = None;
-            this.n_left -= 1;
-            return Poll::Ready(Some((index, result)));
-        }
-        Poll::Pending
+        this.ready.watch(cx);
+        let Some(index) = this.ready.pop() else {
+            return Poll::Pending;
+        };
+        let handle = &mut this.handles[index];
+        let through = handle
+            .as_mut()
+            .expect("a task rings once, when it is through");
+        let Poll::Ready(result) = Pin::new(through).poll(cx) else {
+            // Only the budget of this poll can be lacking; then we are woken already.
+            this.ready.push(index);
+            return Poll::Pending;
+        };
+        *handle = None;
+        this.n_left -= 1;
+        Poll::Ready(Some((index, result)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
