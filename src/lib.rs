@@ -75,6 +75,11 @@ pub mod test {
     pub use rt_tasks_runtime::test::{AwaitTurn, Chaos, Quiescent, Sequencer, Turn, quiescent};
 }
 
+/// Streams: [`Stream`](stream::Stream) and what every stream can do, from futures-lite.
+pub mod stream {
+    pub use futures_lite::stream::{Stream, StreamExt};
+}
+
 /// Locks, events, queues and channels. They work on any executor and from plain threads.
 pub mod sync {
     pub use rt_tasks_sync::{

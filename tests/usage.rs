@@ -14,11 +14,20 @@ mod forever_child;
 #[path = "usage/generic_group.rs"]
 mod generic_group;
 #[rustfmt::skip]
+#[path = "usage/handles_in_struct.rs"]
+mod handles_in_struct;
+#[rustfmt::skip]
 #[path = "usage/pipeline.rs"]
 mod pipeline;
 #[rustfmt::skip]
 #[path = "usage/recursion.rs"]
 mod recursion;
+#[rustfmt::skip]
+#[path = "usage/retry_client.rs"]
+mod retry_client;
+#[rustfmt::skip]
+#[path = "usage/select_shutdown.rs"]
+mod select_shutdown;
 #[rustfmt::skip]
 #[path = "usage/timeouts_guards.rs"]
 mod timeouts_guards;
@@ -28,9 +37,3 @@ mod trait_object;
 #[rustfmt::skip]
 #[path = "usage/typed_errors.rs"]
 mod typed_errors;
-#[rustfmt::skip]
-#[path = "usage/retry_client.rs"]
-mod retry_client;
-#[rustfmt::skip]
-#[path = "usage/select_shutdown.rs"]
-mod select_shutdown;

@@ -109,7 +109,7 @@ impl<R, O> Held<R, O> {
 
 /// A resource with its release; made by [`guard`].
 #[must_use = "dropped at once it releases the resource at once"]
-pub struct AsyncGuard<R, O> {
+pub struct AsyncGuard<R, O = ()> {
     /// Until it is closed or taken apart.
     held: Option<Held<R, O>>,
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use rt_tasks_runtime::shim::lock_std;
-use rt_tasks_runtime::{Panic, ScopeEnd, ScopedBody, task};
+use rt_tasks_runtime::{Cancelled, Panic, ScopeEnd, ScopedBody, Strike, task};
 use slab::Slab;
 
 use super::ready_list::ReadyList;
@@ -87,6 +87,7 @@ where
         body: ScopedBody::new(body(group), at),
         body_end: None,
         failures: Vec::new(),
+        is_struck: false,
         has_cancelled: false,
         at,
     }
@@ -117,6 +118,8 @@ struct State<'a> {
 struct Child<'a> {
     body: Pin<Box<dyn ChildBody + Send + 'a>>,
     bell: Waker,
+    /// It was asked to end.
+    is_struck: bool,
     at: &'static Location<'static>,
 }
 
@@ -125,8 +128,8 @@ trait ChildBody {
     /// Polls it; at its end, how it failed if it did.
     fn poll_child(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FailureKind>>;
 
-    /// Drops the body where it is suspended, unless that has to wait. True if only cleanup is left.
-    fn cancel(self: Pin<&mut Self>) -> bool;
+    /// Asks the body to end. False if a shield holds it back: then ask again in the next poll.
+    fn strike(self: Pin<&mut Self>, cx: &mut Context<'_>, cancelled: &Cancelled) -> bool;
 }
 
 pin_project_lite::pin_project! {
@@ -161,13 +164,18 @@ impl<F: Future, V> ChildBody for Member<F, V> {
         Poll::Ready(end)
     }
 
-    fn cancel(self: Pin<&mut Self>) -> bool {
-        let mut body = self.project().body;
-        if !body.is_shielded() {
-            body.as_mut().drop_body();
-        }
-        body.has_ended()
+    fn strike(self: Pin<&mut Self>, cx: &mut Context<'_>, cancelled: &Cancelled) -> bool {
+        strike(self.project().body, cx, cancelled)
     }
+}
+
+/// Asks a body that has not ended to end. False if a shield holds it back.
+fn strike<F: Future>(
+    body: Pin<&mut ScopedBody<F>>,
+    cx: &mut Context<'_>,
+    cancelled: &Cancelled,
+) -> bool {
+    body.has_ended() || body.strike(cx, cancelled) != Strike::Held
 }
 
 impl<'a> LocalGroup<'a> {
@@ -219,7 +227,12 @@ impl<'a> LocalGroup<'a> {
         let entry = state.children.vacant_entry();
         let number = FIRST_CHILD + entry.key();
         let bell = self.core.ready.bell(number);
-        entry.insert(Some(Child { body, bell, at }));
+        entry.insert(Some(Child {
+            body,
+            bell,
+            is_struck: false,
+            at,
+        }));
         drop(state);
         self.core.ready.push(number);
         handle
@@ -315,6 +328,8 @@ pin_project_lite::pin_project! {
         body: ScopedBody<B>,
         body_end: Option<BodyEnd<B>>,
         failures: Vec<TaskFailure>,
+        // The body was asked to end.
+        is_struck: bool,
         // The children were told that the group is closing.
         has_cancelled: bool,
         at: &'static Location<'static>,
@@ -351,20 +366,21 @@ where
                 self.poll_child(child);
             }
         }
-        if !self.failures.is_empty() && !self.body.has_ended() {
+        if !self.failures.is_empty() && !*self.is_struck {
             self.poll_body();
         }
     }
 
-    /// Polls the body; drops it where it is suspended if a child has failed.
+    /// Polls the body; asks it to end if a child has failed.
     fn poll_body(&mut self) {
         if self.body_end.is_some() {
             return;
         }
-        if !self.failures.is_empty() && !self.body.is_shielded() {
-            self.body.as_mut().drop_body();
-        }
         let cx = &mut Context::from_waker(self.bell);
+        if !self.failures.is_empty() && !*self.is_struck {
+            let cancelled = Cancelled::by_group("its group failed", self.at);
+            *self.is_struck = strike(self.body.as_mut(), cx, &cancelled);
+        }
         let body = self.body.as_mut();
         let end = match catch_unwind(AssertUnwindSafe(|| body.poll_scope(cx))) {
             Ok(Poll::Pending) => return,
@@ -378,24 +394,22 @@ where
         *self.body_end = Some(end);
     }
 
-    /// Polls a child; drops it where it is suspended if the group is closing.
+    /// Polls a child; asks it to end if the group is closing.
     fn poll_child(&mut self, number: usize) {
         let Some(mut child) = self.core.take(number) else {
             return;
         };
-        let cx = &mut Context::from_waker(&child.bell);
-        let was_closing = self.core.is_closing();
-        if was_closing {
-            child.body.as_mut().cancel();
-        }
+        let bell = child.bell.clone();
+        let cx = &mut Context::from_waker(&bell);
+        self.strike(&mut child, cx);
+        let was_struck = child.is_struck;
         let mut polled = child.body.as_mut().poll_child(cx);
-        // It may have closed the group itself.
-        if polled.is_pending()
-            && !was_closing
-            && self.core.is_closing()
-            && child.body.as_mut().cancel()
-        {
-            polled = child.body.as_mut().poll_child(cx);
+        if polled.is_pending() && !was_struck {
+            // It may have closed the group itself.
+            self.strike(&mut child, cx);
+            if child.is_struck {
+                polled = child.body.as_mut().poll_child(cx);
+            }
         }
         let Poll::Ready(failure) = polled else {
             return self.core.put_back(number, child);
@@ -406,9 +420,17 @@ where
             self.failures.push(TaskFailure {
                 kind,
                 name: None,
-                id: task::current().map(|task| task.id),
+                id: task::current().map(|task| task.id()),
                 spawned_at: child.at,
             });
+        }
+    }
+
+    /// Asks a child to end if the group is closing.
+    fn strike(&self, child: &mut Child<'_>, cx: &mut Context<'_>) {
+        if !child.is_struck && self.core.is_closing() {
+            let cancelled = Cancelled::by_group("its group is closing", self.at);
+            child.is_struck = child.body.as_mut().strike(cx, &cancelled);
         }
     }
 

@@ -68,7 +68,7 @@ struct Entry {
 impl<T> Hook<T> for Entry {
     type Value = T;
 
-    fn outcome(&mut self, result: Result<T, JoinError>) -> Result<T, JoinError> {
+    fn outcome(&self, result: Result<T, JoinError>) -> Result<T, JoinError> {
         result
     }
 
@@ -105,6 +105,8 @@ impl<K, T> TaskSet<K, T> {
     /// # Cancel safety
     ///
     /// Dropping it loses nothing.
+    // An iterator's `next` does not wait.
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Next<'_, K, T> {
         Next { set: self }
     }
