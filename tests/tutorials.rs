@@ -2,31 +2,14 @@
 
 mod support;
 
-use std::future::pending;
 use std::thread;
 use std::time::Duration;
 
 use rt::sync::oneshot;
-use support::{Log, each_size, each_size_virtual, exact, ms, must_end};
+use support::{Log, each_size_virtual, exact, ms, must_end};
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
-}
-
-/// S1-02.
-#[test]
-fn hello_and_a_second_later_world() {
-    let log = Log::default();
-    let theirs = log.clone();
-    let took = exact(async move {
-        let start = rt::Instant::now();
-        theirs.say("Hello");
-        rt::sleep(secs(1)).await;
-        theirs.say("World");
-        start.elapsed()
-    });
-    assert_eq!(log, ["Hello", "World"]);
-    assert_eq!(took, secs(1));
 }
 
 /// A worker of the S3 programs.
@@ -190,143 +173,4 @@ fn callbacks_timers_and_threads_meet_in_the_order_of_the_tutorial() {
         r#"gathered: ["T1 done", "waiter got future-result", "from-thread"]"#,
     ];
     assert_eq!(log, expected);
-}
-
-/// S1-23.
-#[test]
-fn a_blocking_call_runs_beside_the_main_coroutine() {
-    let log = Log::default();
-    let theirs = log.clone();
-    must_end("with a blocking call", move || {
-        rt::block_on(async move {
-            theirs.say("Starting main coroutine");
-            let log = theirs.clone();
-            let status = rt::spawn_blocking(move || {
-                log.say("Starting blocking call in thread…");
-                thread::sleep(ms(5));
-                log.say("Blocking call finished");
-                200
-            });
-            theirs.say(format!("Got status: {}", status.await.unwrap()));
-            theirs.say("Main coroutine finished");
-        });
-    });
-    let expected = [
-        "Starting main coroutine",
-        "Starting blocking call in thread…",
-        "Blocking call finished",
-        "Got status: 200",
-        "Main coroutine finished",
-    ];
-    assert_eq!(log, expected);
-}
-
-/// S1-37.
-#[test]
-fn synchronous_code_calls_asynchronous_code() {
-    async fn answer() -> &'static str {
-        rt::sleep(ms(1)).await;
-        "Async result"
-    }
-    fn synchronous() -> String {
-        format!("Got result: {}", rt::block_on(answer()))
-    }
-    assert_eq!(synchronous(), "Got result: Async result");
-    each_size(|runtime| {
-        let nested = runtime.block_on(async { rt::spawn(async { synchronous() }).await.unwrap() });
-        assert_eq!(nested, "Got result: Async result");
-        assert_eq!(
-            runtime.block_on(async { synchronous() }),
-            "Got result: Async result"
-        );
-    });
-}
-
-/// S1-38: the loop runs elsewhere; another thread gives it work and waits for the result.
-#[test]
-fn a_thread_gives_work_to_a_loop_that_runs_elsewhere() {
-    each_size(|runtime| {
-        let handle = runtime.handle().clone();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = thread::spawn(move || {
-            let task = handle.spawn(async {
-                rt::sleep(ms(2)).await;
-                7
-            });
-            let value = task.join_blocking().unwrap();
-            stop.send(()).unwrap();
-            value
-        });
-        runtime.block_on(stopped).unwrap();
-        assert_eq!(thread.join().unwrap(), 7);
-    });
-}
-
-/// S1-35: blocking one of several workers does not keep the other task waiting.
-#[test]
-fn another_task_runs_while_one_blocks_its_worker() {
-    for n_workers in [2, 8] {
-        must_end("with a blocked worker", move || {
-            let runtime = support::builder(n_workers).build().unwrap();
-            let (ran, order) = std::sync::mpsc::channel();
-            let bad = {
-                let ran = ran.clone();
-                runtime.spawn(async move {
-                    thread::sleep(ms(200));
-                    ran.send("…unblocked").unwrap();
-                })
-            };
-            runtime.spawn(async move { ran.send("I want to run!").unwrap() });
-            bad.join_blocking().unwrap();
-            assert_eq!(
-                order.iter().take(2).collect::<Vec<_>>(),
-                ["I want to run!", "…unblocked"]
-            );
-        });
-    }
-}
-
-/// S1-24, H1: what a timeout gives up on goes on when it is a task of its own.
-#[test]
-fn a_critical_write_goes_on_after_the_timeout() {
-    let log = Log::default();
-    let theirs = log.clone();
-    let took = exact(async move {
-        let start = rt::Instant::now();
-        let log = theirs.clone();
-        let mut write = rt::spawn(async move {
-            rt::sleep(secs(3)).await;
-            log.say("Critical write complete!");
-        });
-        if rt::timeout(secs(1), &mut write).await.is_err() {
-            theirs.say("timed out");
-        }
-        rt::sleep(secs(3)).await;
-        theirs.say("Main exiting");
-        start.elapsed()
-    });
-    assert_eq!(
-        log,
-        ["timed out", "Critical write complete!", "Main exiting"]
-    );
-    assert_eq!(took, secs(4));
-}
-
-/// S1-11, E2: leftovers are cancelled, and not run to their end.
-#[test]
-fn main_does_not_wait_for_what_it_left_behind() {
-    let log = Log::default();
-    let theirs = log.clone();
-    must_end("with a leftover", move || {
-        rt::block_on(async move {
-            let (began, begin) = oneshot::channel();
-            rt::spawn(async move {
-                let _dropped = theirs.on_drop("leftover dropped");
-                began.send(()).unwrap();
-                pending::<()>().await;
-            });
-            begin.await.unwrap();
-        });
-    });
-    assert_eq!(log, ["leftover dropped"]);
 }

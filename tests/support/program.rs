@@ -1,6 +1,6 @@
 //! Programs of tutorials: run with a log, and compared with what the tutorial prints and how long it takes.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::future::Future;
 use std::time::Duration;
 
@@ -100,3 +100,15 @@ pub(crate) fn assert_took(took: Duration, expected: Duration) {
 pub(crate) fn assert_error<T: Debug, E: ToString>(result: Result<T, E>, text: &str) {
     assert_eq!(result.map_err(|error| error.to_string()).unwrap_err(), text);
 }
+
+/// The error that the tutorials raise.
+#[derive(Debug)]
+pub(crate) struct ValueError(pub(crate) &'static str);
+
+impl fmt::Display for ValueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for ValueError {}

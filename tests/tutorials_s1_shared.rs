@@ -1,0 +1,269 @@
+//! Programs of the long tutorial about state that tasks share, about pitfalls, tests and synchronous code: with
+//! what they print and how long they take. `docs/tutorials.md` has the list.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::thread;
+
+use rt::BoxError;
+use rt::sync::{Event, Mutex, Queue, Semaphore, oneshot};
+use support::program::{after, run_each, run_exact, secs};
+use support::{Log, builder, each_size, ms, must_end};
+
+/// S1-25, E9: what is read before a suspension and written after it loses what others wrote meanwhile.
+#[test]
+fn s1_25_without_a_lock_updates_are_lost() {
+    async fn program(_log: Log) -> u32 {
+        let counter = Arc::new(AtomicU32::new(0));
+        let increment = |counter: Arc<AtomicU32>| async move {
+            let value = counter.load(SeqCst);
+            rt::sleep(ms(10)).await;
+            counter.store(value + 1, SeqCst);
+        };
+        rt::join_all((0..100).map(|_| increment(counter.clone()))).await;
+        counter.load(SeqCst)
+    }
+    // All of them read before the first one writes: the clock waits until everybody sleeps.
+    run_each(program, |run| {
+        assert_eq!((run.value, run.took), (1, ms(10)))
+    });
+}
+
+/// S1-26: with a lock around reading and writing nothing is lost.
+#[test]
+fn s1_26_with_a_lock_none_is_lost() {
+    async fn program(log: Log) -> u32 {
+        let counter = Arc::new(Mutex::new(0));
+        let increment = |counter: Arc<Mutex<u32>>| async move {
+            let mut counter = counter.lock().await;
+            let value = *counter;
+            rt::sleep(ms(10)).await;
+            *counter = value + 1;
+        };
+        rt::join_all((0..100).map(|_| increment(counter.clone()))).await;
+        let counter = *counter.lock().await;
+        log.say(format!("Final counter: {counter}"));
+        counter
+    }
+    run_each(program, |run| {
+        assert_eq!(run.log, ["Final counter: 100"]);
+        assert_eq!(run.took, secs(1));
+    });
+}
+
+/// S1-27: a producer ends, `join` waits for the last item, and the endless consumer is cancelled.
+#[test]
+fn s1_27_a_producer_and_an_endless_consumer() {
+    async fn producer(log: Log, queue: Queue<u32>) {
+        for item in 1..=5 {
+            queue.put(item).await.unwrap();
+            log.say(format!("Produced {item}"));
+        }
+    }
+    async fn consumer(log: Log, queue: Queue<u32>) {
+        loop {
+            let item = queue.get().await.unwrap();
+            rt::sleep(secs(1)).await;
+            log.say(format!("Consumed {item}"));
+            queue.task_done().unwrap();
+        }
+    }
+    async fn program(log: Log) {
+        let queue = Queue::bounded(2);
+        let producing = rt::spawn(producer(log.clone(), queue.clone()));
+        let consuming = rt::spawn(consumer(log.clone(), queue.clone()));
+        producing.await.unwrap();
+        log.say("the producer is through");
+        queue.join().await;
+        consuming.cancel();
+        assert!(consuming.await.unwrap_err().is_cancelled());
+        log.say("the consumer is cancelled");
+    }
+    run_each(program, |run| {
+        let lines = run.log.lines();
+        for kind in ["Produced", "Consumed"] {
+            let of_kind = lines.iter().filter(|line| line.starts_with(kind)).cloned();
+            let expected = (1..=5).map(|item| format!("{kind} {item}"));
+            assert!(of_kind.eq(expected), "{lines:#?}");
+        }
+        // The fifth item has room when the third is taken.
+        run.log
+            .assert_before("the producer is through", "Consumed 3");
+        assert_eq!(
+            lines[lines.len() - 2..],
+            ["Consumed 5", "the consumer is cancelled"]
+        );
+        assert_eq!(run.took, secs(5));
+    });
+}
+
+/// S1-28: twenty tasks, five at a time, take as long as four.
+#[test]
+fn s1_28_five_at_a_time() {
+    async fn program(_log: Log) -> u32 {
+        let seats = Arc::new(Semaphore::new(5));
+        let (inside, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        rt::join_all((0..20).map(|_| {
+            let (seats, inside, most) = (seats.clone(), inside.clone(), most.clone());
+            async move {
+                let _seat = seats.acquire().await.unwrap();
+                most.fetch_max(inside.fetch_add(1, SeqCst) + 1, SeqCst);
+                rt::sleep(secs(1)).await;
+                inside.fetch_sub(1, SeqCst);
+            }
+        }))
+        .await;
+        most.load(SeqCst)
+    }
+    run_each(program, |run| {
+        assert_eq!((run.value, run.took), (5, secs(4)))
+    });
+}
+
+/// S1-29: workers wait for the database, and start together.
+#[test]
+fn s1_29_workers_wait_for_the_database() {
+    async fn worker(log: Log, ready: Arc<Event>, name: &'static str) {
+        log.say(format!("Worker {name} waits"));
+        ready.wait().await;
+        log.say(format!("Worker {name} works"));
+        rt::sleep(secs(1)).await;
+    }
+    async fn program(log: Log) {
+        let ready = Arc::new(Event::new());
+        let workers = ["A", "B"].map(|name| rt::spawn(worker(log.clone(), ready.clone(), name)));
+        rt::sleep(secs(2)).await;
+        log.say("Database is ready");
+        ready.set();
+        for worker in workers {
+            worker.await.unwrap();
+        }
+    }
+    let expected = [
+        "Worker A waits",
+        "Worker B waits",
+        "Database is ready",
+        "Worker A works",
+        "Worker B works",
+    ];
+    let run = run_exact(program);
+    assert_eq!(run.log, expected);
+    run_each(program, move |run| {
+        assert_eq!(run.log.place("Database is ready"), 2);
+        assert_eq!(run.took, secs(3), "they worked side by side");
+    });
+}
+
+/// S1-34, E5: the compiler says that an `.await` is missing.
+#[test]
+fn s1_34_a_missing_await_is_reported() {
+    trybuild::TestCases::new().compile_fail("tests/ui/tutorials/missing_await.rs");
+}
+
+/// S1-35: on one thread a call that blocks freezes everybody; asleep or on another thread it does not.
+#[test]
+fn s1_35_blocking_the_only_thread() {
+    #[derive(Clone, Copy)]
+    enum How {
+        Block,
+        Sleep,
+        Elsewhere,
+    }
+    async fn program(log: Log, how: How) {
+        let (bad, other) = (log.clone(), log);
+        let bad = rt::spawn(async move {
+            bad.say("Blocking the event loop…");
+            match how {
+                How::Block => thread::sleep(ms(20)),
+                How::Sleep => rt::sleep(secs(5)).await,
+                How::Elsewhere => rt::spawn_blocking(|| thread::sleep(ms(20))).await.unwrap(),
+            }
+            bad.say("…unblocked");
+        });
+        let other = rt::spawn(async move { other.say("I want to run!") });
+        bad.await.unwrap();
+        other.await.unwrap();
+    }
+    let run = run_exact(|log| program(log, How::Block));
+    assert_eq!(
+        run.log,
+        ["Blocking the event loop…", "…unblocked", "I want to run!"]
+    );
+    for how in [How::Sleep, How::Elsewhere] {
+        let run = run_exact(move |log| program(log, how));
+        assert_eq!(
+            run.log,
+            ["Blocking the event loop…", "I want to run!", "…unblocked"]
+        );
+    }
+}
+
+/// S1-35: blocking one of several workers does not keep the other task waiting.
+#[test]
+fn s1_35_another_task_runs_while_one_blocks_its_worker() {
+    for n_workers in [2, 8] {
+        must_end("with a blocked worker", move || {
+            let runtime = builder(n_workers).build().unwrap();
+            let (ran, other_ran) = std::sync::mpsc::channel();
+            // It blocks until the other one has run.
+            let bad = runtime.spawn(async move { other_ran.recv().unwrap() });
+            runtime.spawn(async move { ran.send("I want to run!").unwrap() });
+            assert_eq!(bad.join_blocking().unwrap(), "I want to run!");
+        });
+    }
+}
+
+/// S1-36: a test may be asynchronous.
+#[rt::test]
+async fn s1_36_an_asynchronous_test() -> Result<(), BoxError> {
+    async fn add_async(a: i32, b: i32) -> i32 {
+        rt::sleep(ms(1)).await;
+        a + b
+    }
+    assert_eq!(add_async(2, 3).await, 5);
+    Ok(())
+}
+
+/// S1-37: synchronous code calls asynchronous code, with a runtime around it or without.
+#[test]
+fn s1_37_synchronous_code_calls_asynchronous_code() {
+    fn synchronous(log: &Log) {
+        log.say("In sync code, calling async…");
+        let result = rt::block_on(after(ms(1), "Async result"));
+        log.say(format!("Got result: {result}"));
+    }
+    let expected = ["In sync code, calling async…", "Got result: Async result"];
+    let log = Log::default();
+    synchronous(&log);
+    assert_eq!(log, expected);
+    each_size(move |runtime| {
+        let (in_task, in_main) = (Log::default(), Log::default());
+        let theirs = in_task.clone();
+        runtime.block_on(async {
+            rt::spawn(async move { synchronous(&theirs) })
+                .await
+                .unwrap();
+            synchronous(&in_main);
+        });
+        assert_eq!(in_task, expected);
+        assert_eq!(in_main, expected);
+    });
+}
+
+/// S1-38: the loop runs elsewhere; another thread gives it work and waits for the result.
+#[test]
+fn s1_38_a_thread_gives_work_to_a_loop_that_runs_elsewhere() {
+    each_size(|runtime| {
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = thread::spawn(move || {
+            let value = handle.spawn(after(ms(2), 7)).join_blocking().unwrap();
+            stop.send(()).unwrap();
+            value
+        });
+        runtime.block_on(stopped).unwrap();
+        assert_eq!(thread.join().unwrap(), 7);
+    });
+}
