@@ -47,6 +47,7 @@ pub use rt_tasks_runtime::{
     yield_now,
 };
 
+pub use rt_tasks_sync::stream;
 pub use rt_tasks_sync::{
     AsCompleted, BoxError, ChildOutput, FailureKind, Gather, GroupBuilder, GroupError, GroupHandle,
     GroupScope, JoinAll, LocalGroup, LocalGroupScope, LocalHandle, NoValue, Policy, Race, RaceOk,

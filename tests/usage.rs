@@ -17,6 +17,9 @@ mod generic_group;
 #[path = "usage/handles_in_struct.rs"]
 mod handles_in_struct;
 #[rustfmt::skip]
+#[path = "usage/locals_and_local.rs"]
+mod locals_and_local;
+#[rustfmt::skip]
 #[path = "usage/pipeline.rs"]
 mod pipeline;
 #[rustfmt::skip]

@@ -25,6 +25,7 @@ mod group_members;
 mod group_scope;
 mod group_start;
 mod group_turn;
+pub mod stream;
 mod waiting;
 
 pub use event::Event;

@@ -13,3 +13,5 @@ pub(crate) mod wait;
 
 mod gathering;
 mod ready_list;
+
+pub(crate) use ready_list::ReadyList;

@@ -8,7 +8,7 @@ use crate::source::{SourceFile, Workspace};
 const PORTABLE: [&str; 3] = ["const_unless_loom", "coop", "shim"];
 
 /// Files of `sync` that hold the structured forms, which spawn and cancel tasks, by the start of their name.
-const STRUCTURED: [&str; 11] = [
+const STRUCTURED: [&str; 12] = [
     "as_completed",
     "compute",
     "fork_join",
@@ -18,6 +18,7 @@ const STRUCTURED: [&str; 11] = [
     "lib",
     "local_group",
     "race",
+    "stream",
     "task_set",
     "waiting",
 ];
