@@ -47,7 +47,6 @@ pub use rt_tasks_runtime::{
     yield_now,
 };
 
-pub use rt_tasks_sync::stream;
 pub use rt_tasks_sync::{
     AsCompleted, BoxError, ChildOutput, FailureKind, Gather, GroupBuilder, GroupError, GroupHandle,
     GroupScope, JoinAll, LocalGroup, LocalGroupScope, LocalHandle, NoValue, Policy, Race, RaceOk,
@@ -76,9 +75,12 @@ pub mod test {
     pub use rt_tasks_runtime::test::{AwaitTurn, Chaos, Quiescent, Sequencer, Turn, quiescent};
 }
 
-/// Streams: [`Stream`](stream::Stream) and what every stream can do, from futures-lite.
+/// Streams: [`Stream`](stream::Stream) and what every stream can do, from futures-lite; generators, and consuming
+/// several items at once.
 pub mod stream {
-    pub use futures_lite::stream::{Stream, StreamExt};
+    pub use rt_tasks_sync::stream::{
+        ForEachConcurrent, Generate, Put, Stream, StreamExt, Yielder, for_each_concurrent, generate,
+    };
 }
 
 /// Locks, events, queues and channels. They work on any executor and from plain threads.
