@@ -296,6 +296,81 @@ fn g7_the_panic_of_a_child_can_be_raised_again() {
     });
 }
 
+/// G11: cleanup of the body that fails because a child did is in the error too, wherever in the body it ran.
+#[test]
+fn g11_failing_cleanup_of_the_body_is_added_to_the_error_of_the_child() {
+    each_body(|| async {
+        for (panics, is_deep) in [(false, false), (true, false), (false, true), (true, true)] {
+            let error = TaskGroup::scope(|group| async move {
+                group.spawn(fails_after(ms(10), "child"));
+                let body = rt::finally(pending::<()>(), async move {
+                    rt::sleep(ms(5)).await;
+                    assert!(!panics, "cleanup");
+                    Err(io::Error::other("cleanup"))
+                });
+                if is_deep {
+                    let _ = rt::timeout(ms(1000), body).await;
+                } else {
+                    body.await;
+                }
+                Ok(())
+            })
+            .await
+            .unwrap_err();
+            let expected = match panics {
+                true => "cleanup failed: panicked: cleanup",
+                false => "cleanup failed: cleanup",
+            };
+            assert_eq!(messages(&error), ["child", expected]);
+        }
+    });
+}
+
+/// G11: the same beside an error of the body, which stays the last; typed errors are no obstacle.
+#[test]
+fn g11_failing_cleanup_comes_before_the_error_of_the_body() {
+    each_body(|| async {
+        let error = TaskGroup::<u32>::builder()
+            .scope(|_group| async move {
+                rt::defer(async { Err(io::Error::other("cleanup")) });
+                Err::<(), _>(7)
+            })
+            .await
+            .unwrap_err();
+        assert!(matches!(error.errors()[0].kind, FailureKind::Cleanup(_)));
+        assert!(matches!(error.errors()[1].kind, FailureKind::Error(7)));
+    });
+}
+
+/// G11: cleanup alone fails no group: the runtime is told, or the group around that fails.
+#[test]
+fn g11_failing_cleanup_of_a_group_that_succeeds_is_reported() {
+    each_builder(|builder| {
+        let reports = Log::default();
+        let log = reports.clone();
+        let runtime = builder
+            .on_unhandled(move |unhandled| log.say(unhandled.to_string()))
+            .build()
+            .unwrap();
+        let good = || {
+            TaskGroup::scope(|_group| async move {
+                rt::defer(async { Err(io::Error::other("no luck")) });
+                Ok(7)
+            })
+        };
+        assert_eq!(runtime.block_on(good()).unwrap(), 7);
+        assert_eq!(reports, ["cleanup failed: no luck"]);
+        let error = runtime
+            .block_on(TaskGroup::scope(|_group| async move {
+                good().await?;
+                Err::<(), BoxError>("body".into())
+            }))
+            .unwrap_err();
+        assert_eq!(messages(&error), ["cleanup failed: no luck", "body"]);
+        assert_eq!(reports.lines().len(), 1);
+    });
+}
+
 /// G14: a cancellation that the body has from elsewhere is an error of the body.
 #[test]
 fn g14_a_foreign_cancellation_is_an_error_of_the_body() {

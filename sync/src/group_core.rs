@@ -184,6 +184,7 @@ pub(crate) fn report<E: 'static>(failure: TaskFailure<E>) {
         FailureKind::Panic(panic) => Box::new(panic),
         FailureKind::Cancelled(cancelled) => Box::new(cancelled),
         FailureKind::Elapsed(elapsed) => Box::new(elapsed),
+        FailureKind::Cleanup(error) => error,
     };
     report_lost(what, error);
 }

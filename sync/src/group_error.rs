@@ -22,6 +22,9 @@ pub enum FailureKind<E = BoxError> {
     Cancelled(Cancelled),
     /// The time of the group was up.
     Elapsed(Elapsed),
+    /// Cleanup of the body failed or panicked, in a group that failed. If nothing else fails, the runtime's
+    /// `on_unhandled` is told instead.
+    Cleanup(BoxError),
 }
 
 impl<E: Display> Display for FailureKind<E> {
@@ -31,6 +34,7 @@ impl<E: Display> Display for FailureKind<E> {
             Self::Panic(panic) => panic.fmt(f),
             Self::Cancelled(cancelled) => cancelled.fmt(f),
             Self::Elapsed(elapsed) => elapsed.fmt(f),
+            Self::Cleanup(error) => write!(f, "cleanup failed: {error}"),
         }
     }
 }
@@ -288,7 +292,10 @@ impl GroupError<BoxError> {
     #[must_use]
     #[doc(alias = "except*")]
     pub fn split_type<T: Error + 'static>(self) -> (Option<Self>, Option<Self>) {
-        self.split(|failure| matches!(&failure.kind, FailureKind::Error(error) if error.is::<T>()))
+        self.split(|failure| match &failure.kind {
+            FailureKind::Error(error) | FailureKind::Cleanup(error) => error.is::<T>(),
+            _ => false,
+        })
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rt_tasks_runtime::{
-    Cancelled, Elapsed, Instant, ScopeEnd, ScopedBody, Sleep, Strike, Surroundings, cleanup_now,
-    sleep_until,
+    Cancelled, CleanupFailure, Elapsed, Instant, ScopeEnd, ScopedBody, Sleep, Strike, Surroundings,
+    cleanup_now, sleep_until,
 };
 
 use crate::group::TaskGroup;
@@ -141,7 +141,7 @@ impl<E> GroupBuilder<E> {
         let core = Arc::new(Core::new(self.name, self.policy, self.limit, self.handler));
         let body = body(TaskGroup { core: core.clone() });
         GroupScope {
-            body: ScopedBody::new(body, at),
+            body: ScopedBody::new(body, at).collect_failures(),
             body_end: None,
             core,
             deadline: self.deadline,
@@ -331,6 +331,14 @@ where
             resume_unwind(payload)
         });
         let mut failures = self.core.take_failures();
+        let cleanup = self.body.take_failures().into_iter();
+        if failures.is_empty() && matches!(body_end, ScopeEnd::Value(Ok(_))) {
+            // Cleanup alone fails no group.
+            cleanup.for_each(CleanupFailure::tell);
+        } else {
+            let kinds = cleanup.map(|failure| FailureKind::Cleanup(failure.into_error()));
+            failures.extend(kinds.map(|kind| self.failure(kind)));
+        }
         match body_end {
             ScopeEnd::Value(Ok(value)) if failures.is_empty() => return Ok(value),
             ScopeEnd::Value(Err(error)) if !(self.is_echo)(&failures, &error) => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::Cancelled;
-use super::cleanup::report;
+use super::cleanup::{CleanupFailure, report};
 use super::control::Control;
 use super::scope::Scope;
 use crate::task::Panic;
@@ -58,6 +58,8 @@ pin_project_lite::pin_project! {
                 }
             }));
             this.scope.hand_over();
+            let failures = this.scope.take_failures();
+            failures.into_iter().for_each(CleanupFailure::tell);
             if let Err(payload) = dropped {
                 if std::thread::panicking() {
                     report(Unhandled::cleanup_panic(Panic::new(payload)));
@@ -95,6 +97,19 @@ impl<F: Future> ScopedBody<F> {
     /// Says until when the body may run, for those inside who ask.
     pub fn set_deadline(&self, deadline: Option<Instant>) {
         self.scope.set_deadline(deadline);
+    }
+
+    /// Keeps what goes wrong in the cleanup of the body, and of scopes inside it, for [`take_failures`].
+    ///
+    /// [`take_failures`]: Self::take_failures
+    pub fn collect_failures(self) -> Self {
+        self.scope.collect_failures();
+        self
+    }
+
+    /// What went wrong in cleanup so far. What nobody takes is told when the body is dropped.
+    pub fn take_failures(&self) -> Vec<CleanupFailure> {
+        self.scope.take_failures()
     }
 
     /// Asks the body to end: drops it where it is suspended, or has the regions end that catch it.

@@ -12,6 +12,7 @@ use std::ops::ControlFlow;
 use std::ptr;
 use std::sync::Arc;
 
+use super::cleanup::CleanupFailure;
 use super::control::Control;
 use super::scope::Scope;
 use super::signal::Signal;
@@ -70,6 +71,22 @@ pub(super) fn innermost<R>(f: impl FnOnce(&Scope) -> R) -> Option<R> {
         ControlFlow::Break(())
     });
     result
+}
+
+/// Gives what went wrong in cleanup to the nearest scope around whose owner collects that; back if there is none.
+pub(super) fn collect(failure: CleanupFailure) -> Option<CleanupFailure> {
+    context::with(|cx| {
+        let mut next = cx.scope.get();
+        // SAFETY: context invariant 4, and scope invariant 3 for those around.
+        while let Some(scope) = unsafe { next.as_ref() } {
+            if scope.is_collecting() {
+                scope.add_failure(failure);
+                return None;
+            }
+            next = scope.around();
+        }
+        Some(failure)
+    })
 }
 
 /// Whether something was asked of a scope around that takes effect once this code is suspended.

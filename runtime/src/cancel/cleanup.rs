@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::chain;
 use super::scope::Scope;
 use crate::context;
 use crate::locals;
@@ -45,7 +46,33 @@ pub(crate) fn report(unhandled: Unhandled) {
     });
 }
 
-/// Boxes cleanup so that its error is reported.
+/// What went wrong in cleanup.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum CleanupFailure {
+    Error(Box<dyn Error + Send + Sync>),
+    Panic(Panic),
+}
+
+impl CleanupFailure {
+    /// Gives it to the nearest scope around that collects such failures, or tells the runtime.
+    pub fn tell(self) {
+        match chain::collect(self) {
+            None => {}
+            Some(Self::Error(error)) => report(Unhandled::cleanup_error(error)),
+            Some(Self::Panic(panic)) => report(Unhandled::cleanup_panic(panic)),
+        }
+    }
+
+    pub fn into_error(self) -> Box<dyn Error + Send + Sync> {
+        match self {
+            Self::Error(error) => error,
+            Self::Panic(panic) => Box::new(panic),
+        }
+    }
+}
+
+/// Boxes cleanup so that its error is told.
 pub(super) fn boxed<F>(cleanup: F) -> CleanupFuture
 where
     F: Future + Send + 'static,
@@ -53,7 +80,7 @@ where
 {
     Box::pin(async move {
         if let Some(error) = cleanup.await.into_error() {
-            report(Unhandled::cleanup_error(error));
+            CleanupFailure::Error(error).tell();
         }
     })
 }
@@ -260,7 +287,7 @@ where
             match polled {
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(())) => {}
-                Err(payload) => report(Unhandled::cleanup_panic(Panic::new(payload))),
+                Err(payload) => CleanupFailure::Panic(Panic::new(payload)).tell(),
             }
             *this.running = None;
         }

@@ -37,7 +37,7 @@ pub use catch::{CatchCancel, catch_cancel};
 pub use chain::Surroundings;
 pub(crate) use chain::deadline;
 #[doc(hidden)]
-pub use cleanup::cleanup_now;
+pub use cleanup::{CleanupFailure, cleanup_now};
 pub(crate) use cleanup::{CleanupFuture, add_while_unwinding, report};
 pub use cleanup::{CleanupOutput, Finally, defer, finally};
 pub use guard::{AsyncGuard, Close, guard};

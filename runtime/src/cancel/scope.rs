@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use super::Cancelled;
 use super::catch::Regions;
-use super::cleanup::{CleanupFuture, report};
+use super::cleanup::{CleanupFailure, CleanupFuture, report};
 use super::control::Control;
 use super::shields::{Held, Shields};
 use super::signal::Signal;
@@ -54,6 +54,8 @@ pub(crate) struct Scope {
     unwinding: Cell<bool>,
     /// Cleanup is being polled, which no request to this scope reaches.
     cleaning: Cell<bool>,
+    /// The owner wants to hear what went wrong in cleanup.
+    collecting: Cell<bool>,
     around: Cell<*const Scope>,
     owner: Owner,
     deadline: Cell<Option<Instant>>,
@@ -71,6 +73,8 @@ struct Rare {
     /// Shared with the regions, for the same reason.
     regions: OnceCell<Arc<Regions>>,
     signal: OnceCell<Arc<Signal>>,
+    /// What went wrong in cleanup, for the owner.
+    failures: RefCell<Vec<CleanupFailure>>,
 }
 
 // SAFETY: Invariant 1: one thread at a time; what is in it is `Send`.
@@ -139,6 +143,25 @@ impl Scope {
 
     pub(super) fn set_deadline(&self, deadline: Option<Instant>) {
         self.deadline.set(deadline);
+    }
+
+    /// Keeps what goes wrong in cleanup for the owner, from now on.
+    pub(super) fn collect_failures(&self) {
+        self.collecting.set(true);
+    }
+
+    pub(super) fn is_collecting(&self) -> bool {
+        self.collecting.get()
+    }
+
+    pub(super) fn add_failure(&self, failure: CleanupFailure) {
+        self.rare().failures.borrow_mut().push(failure);
+    }
+
+    /// What went wrong in cleanup so far.
+    pub(super) fn take_failures(&self) -> Vec<CleanupFailure> {
+        let rare = self.rare.get();
+        rare.map_or_else(Vec::new, |rare| rare.failures.take())
     }
 
     /// Whether something was asked of it that takes effect at its next poll.
@@ -340,10 +363,10 @@ impl Scope {
     }
 }
 
-/// Polls cleanup; a panic in it is reported and ends only that one.
+/// Polls cleanup; a panic in it is told and ends only that one.
 fn poll_caught(cleanup: &mut CleanupFuture, cx: &mut Context<'_>) -> Poll<()> {
     catch_unwind(AssertUnwindSafe(|| cleanup.as_mut().poll(cx))).unwrap_or_else(|payload| {
-        report(Unhandled::cleanup_panic(Panic::new(payload)));
+        CleanupFailure::Panic(Panic::new(payload)).tell();
         Poll::Ready(())
     })
 }

@@ -222,7 +222,9 @@ impl<T, E> Gathering<T, E> {
             Some(FailureKind::Cancelled(cancelled)) => {
                 panic!("a task that was gathered has no value: {cancelled}")
             }
-            Some(FailureKind::Elapsed(_)) => unreachable!("a task has no deadline here"),
+            Some(FailureKind::Elapsed(_) | FailureKind::Cleanup(_)) => {
+                unreachable!("only a group has a deadline and a body")
+            }
         })
     }
 }
