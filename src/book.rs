@@ -11,4 +11,6 @@ macro_rules! chapters {
 chapters! {
     introduction
     groups
+    cancellation
+    timeouts
 }
