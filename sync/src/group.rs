@@ -426,7 +426,7 @@ impl<E: Send + 'static> TaskGroup<E> {
         let core = self.core.clone();
         let spawn = |cancelled| spawn(Child { core, turn }, cancelled);
         GroupHandle {
-            handle: self.core.members.enter(spawn),
+            handle: self.core.members.enter_task(spawn),
         }
     }
 }

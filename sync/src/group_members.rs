@@ -25,25 +25,42 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use rt_tasks_runtime::shim::lock_std;
+use rt_tasks_runtime::shim::atomic::{AtomicUsize, Ordering};
+use rt_tasks_runtime::shim::{Mutex, lock};
 use rt_tasks_runtime::{CancelHandle, JoinHandle};
 
 /// Entries of children that are through which are left alone however few are live.
 const KEEP: usize = 64;
 
-#[derive(Default)]
-pub(crate) struct Members {
-    n_live: AtomicUsize,
-    state: Mutex<State>,
+/// What is known of a child: a model has none of the runtime's.
+pub(crate) trait Entry {
+    fn is_finished(&self) -> bool;
+
+    #[track_caller]
+    fn cancel(&self, reason: &'static str);
 }
 
-#[derive(Default)]
-struct State {
-    children: Vec<CancelHandle>,
+impl Entry for CancelHandle {
+    fn is_finished(&self) -> bool {
+        CancelHandle::is_finished(self)
+    }
+
+    #[track_caller]
+    fn cancel(&self, reason: &'static str) {
+        self.cancel_with(reason);
+    }
+}
+
+pub(crate) struct Members<C = CancelHandle> {
+    n_live: AtomicUsize,
+    state: Mutex<State<C>>,
+}
+
+struct State<C> {
+    children: Vec<C>,
     is_closing: bool,
     /// The scope's.
     waker: Option<Waker>,
@@ -51,40 +68,51 @@ struct State {
     is_waiting: bool,
 }
 
-impl Members {
+impl<C> Default for Members<C> {
+    fn default() -> Self {
+        Self {
+            n_live: AtomicUsize::new(0),
+            state: Mutex::new(State {
+                children: Vec::new(),
+                is_closing: false,
+                waker: None,
+                is_waiting: false,
+            }),
+        }
+    }
+}
+
+impl<C: Entry> Members<C> {
     pub(crate) fn len(&self) -> usize {
         // ORDERING(empty): Acquire, for what the children did.
         self.n_live.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        lock_std(&self.state).is_closing
+        lock(&self.state).is_closing
     }
 
-    /// Enters a child that `spawn` makes. It is told a reason if the child is to be cancelled from the beginning
-    /// (Invariant 3).
+    /// Enters a child that `spawn` makes, with its entry. It is told a reason if the child is to be cancelled from
+    /// the beginning (Invariant 3).
     #[track_caller]
-    pub(crate) fn enter<T>(
-        &self,
-        spawn: impl FnOnce(Option<&'static str>) -> JoinHandle<T>,
-    ) -> JoinHandle<T> {
-        let mut state = lock_std(&self.state);
+    pub(crate) fn enter<H>(&self, spawn: impl FnOnce(Option<&'static str>) -> (H, C)) -> H {
+        let mut state = lock(&self.state);
         let cancelled = state
             .is_closing
             .then_some("its group was closing when it was spawned");
         let n_live = self.n_live.fetch_add(1, Ordering::Relaxed);
         let counted = Counted(self);
-        let handle = spawn(cancelled);
+        let (handle, entry) = spawn(cancelled);
         std::mem::forget(counted);
         let mut gone = Vec::new();
         if state.children.len() > KEEP + 2 * n_live {
             let (through, live): (Vec<_>, Vec<_>) = std::mem::take(&mut state.children)
                 .into_iter()
-                .partition(CancelHandle::is_finished);
+                .partition(C::is_finished);
             state.children = live;
             gone = through;
         }
-        state.children.push(handle.cancel_handle());
+        state.children.push(entry);
         drop(state);
         drop(gone);
         handle
@@ -96,7 +124,7 @@ impl Members {
         if self.n_live.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
-        let mut state = lock_std(&self.state);
+        let mut state = lock(&self.state);
         let waker = if state.is_waiting {
             state.waker.take()
         } else {
@@ -110,7 +138,7 @@ impl Members {
 
     /// Wakes the scope.
     pub(crate) fn wake(&self) {
-        let waker = lock_std(&self.state).waker.take();
+        let waker = lock(&self.state).waker.take();
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -118,7 +146,7 @@ impl Members {
 
     /// Has the scope polled again by `waker` when something changes.
     pub(crate) fn watch(&self, waker: &Waker) {
-        let mut state = lock_std(&self.state);
+        let mut state = lock(&self.state);
         let is_same = state
             .waker
             .as_ref()
@@ -135,7 +163,7 @@ impl Members {
     /// Ready once no child is left; then the group is closed.
     pub(crate) fn poll_empty(&self, waker: &Waker) -> Poll<()> {
         self.watch(waker);
-        let mut state = lock_std(&self.state);
+        let mut state = lock(&self.state);
         state.is_waiting = true;
         if self.len() > 0 {
             return Poll::Pending;
@@ -150,29 +178,44 @@ impl Members {
     /// Cancels every child, and lets none in any more.
     #[track_caller]
     pub(crate) fn cancel(&self, reason: &'static str) {
-        let mut state = lock_std(&self.state);
+        let mut state = lock(&self.state);
         state.is_closing = true;
         let children = std::mem::take(&mut state.children);
         drop(state);
         for child in children {
-            child.cancel_with(reason);
+            child.cancel(reason);
         }
     }
 }
 
-/// A child that is counted and not spawned yet: a spawn that panics takes the count back.
-struct Counted<'a>(&'a Members);
+impl Members {
+    /// Enters a task that `spawn` makes.
+    #[track_caller]
+    pub(crate) fn enter_task<T>(
+        &self,
+        spawn: impl FnOnce(Option<&'static str>) -> JoinHandle<T>,
+    ) -> JoinHandle<T> {
+        self.enter(|cancelled| {
+            let handle = spawn(cancelled);
+            let entry = handle.cancel_handle();
+            (handle, entry)
+        })
+    }
+}
 
-impl Drop for Counted<'_> {
+/// A child that is counted and not spawned yet: a spawn that panics takes the count back.
+struct Counted<'a, C>(&'a Members<C>);
+
+impl<C> Drop for Counted<'_, C> {
     fn drop(&mut self) {
         self.0.n_live.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Waits until no child is left.
-pub(crate) struct Empty(pub(crate) Arc<Members>);
+pub(crate) struct Empty<C = CancelHandle>(pub(crate) Arc<Members<C>>);
 
-impl Future for Empty {
+impl<C: Entry> Future for Empty<C> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

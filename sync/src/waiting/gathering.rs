@@ -167,7 +167,7 @@ impl<T, E> Gathering<T, E> {
             let spawn = |future| {
                 let hook = hook(team.clone());
                 let spawn = |cancelled| spawn_hooked(future, hook, None, location, cancelled);
-                team.members.enter(spawn)
+                team.members.enter_task(spawn)
             };
             futures.into_iter().map(spawn).collect()
         };
