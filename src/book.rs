@@ -13,4 +13,5 @@ chapters! {
     groups
     cancellation
     timeouts
+    context
 }

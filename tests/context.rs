@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -19,8 +19,6 @@ rt::task_local! {
     /// The request that is served.
     static REQUEST: u64;
     static USER: String;
-    #[no_inherit]
-    static TRACE: RefCell<Vec<u8>>;
     static KEPT: Arc<Counted>;
     #[no_inherit]
     static LEVEL: Cell<u32>
@@ -76,6 +74,54 @@ fn n8_every_kind_of_spawn_inherits() {
         runtime.block_on(async {
             assert_eq!(rt::spawn(async { request() }).await.unwrap(), 0);
         });
+    });
+}
+
+/// N8: what spawns for the caller passes the caller's values on; what polls in the calling task shares them.
+#[test]
+fn n8_the_structured_forms_inherit() {
+    async fn seen() -> Result<u64, rt::BoxError> {
+        rt::yield_now().await;
+        Ok(request())
+    }
+    each_size_virtual(|runtime| {
+        runtime.block_on(REQUEST.scope(7, async {
+            assert_eq!(rt::gather([seen(), seen()]).await.unwrap(), [7, 7]);
+            assert_eq!(rt::try_gather([seen(), seen()]).await.unwrap(), [7, 7]);
+            assert_eq!(rt::join_all([async { request() }]).await, [7]);
+            assert_eq!(rt::race([async { request() }]).await, 7);
+            let mut set = rt::TaskSet::new();
+            set.spawn("key", async { request() });
+            assert!(matches!(set.next().await, Some(("key", Ok(7)))));
+            let joined = rt::join!(seen(), REQUEST.scope(8, seen()));
+            assert_eq!((joined.0.unwrap(), joined.1.unwrap()), (7, 8));
+        }));
+    });
+}
+
+/// N8: a guard's release and the callback of a cancellation see the place of their registration.
+#[test]
+fn n8_guards_and_cancel_callbacks_see_their_place() {
+    each_size_virtual(|runtime| {
+        let log = Log::default();
+        let (released, told) = (log.clone(), log.clone());
+        runtime.block_on(async move {
+            let task = rt::spawn(async move {
+                let body = REQUEST.scope(1, async {
+                    let _told = rt::on_cancel(move || told.say(format!("told {}", request())));
+                    let _guard = rt::guard((), move |()| async move {
+                        rt::yield_now().await;
+                        released.say(format!("released {}", request()));
+                    });
+                    pending::<()>().await;
+                });
+                body.await;
+            });
+            rt::sleep(ms(5)).await;
+            REQUEST.sync_scope(2, || task.cancel());
+            assert!(task.await.unwrap_err().is_cancelled());
+        });
+        assert_eq!(log, ["told 1", "released 1"]);
     });
 }
 
@@ -171,87 +217,6 @@ fn n8_parent_and_child_do_not_see_what_the_other_sets_later() {
             assert_eq!(child.await.unwrap(), (1, 2, 2));
             assert_eq!(request(), 3);
         }));
-    });
-}
-
-/// N8: a key that opted out is not passed on, by any way.
-#[test]
-fn n8_no_inherit_is_not_passed_on() {
-    fn sees() -> bool {
-        LEVEL.try_with(|_| ()).is_some()
-    }
-    each_size_virtual(|runtime| {
-        runtime.block_on(LEVEL.scope(Cell::new(1), async {
-            assert!(sees());
-            assert!(!rt::spawn(async { sees() }).await.unwrap());
-            let eager = rt::task::Builder::new().eager();
-            assert!(!eager.spawn(async { sees() }).await.unwrap());
-            assert!(!rt::spawn_blocking(sees).await.unwrap());
-            assert!(!rt::spawn_compute(sees).await.unwrap());
-            assert!(!rt::block_on(async { sees() }));
-            let (send, called) = mpsc::channel();
-            rt::time::call_later(ms(1), move || send.send(u64::from(sees())).unwrap());
-            assert_eq!(received(called).await, 0);
-            let _reset = LEVEL.set(Cell::new(2));
-            assert!(!rt::spawn(async { sees() }).await.unwrap());
-            assert!(rt::block_in_place(sees), "that is still this task");
-        }));
-        assert!(!sees());
-    });
-}
-
-/// N8: a value of a key that opted out moves with its task from thread to thread, and is the task's alone.
-#[test]
-fn n8_no_inherit_follows_its_task() {
-    each_size(|runtime| {
-        runtime.block_on(async {
-            let tasks: Vec<_> = (0..50u8)
-                .map(|number| {
-                    rt::spawn(TRACE.scope(RefCell::default(), async move {
-                        for _ in 0..20 {
-                            TRACE.with(|trace| trace.borrow_mut().push(number));
-                            rt::yield_now().await;
-                        }
-                        TRACE.with(|trace| trace.take())
-                    }))
-                })
-                .collect();
-            for (number, task) in (0..).zip(tasks) {
-                assert_eq!(task.await.unwrap(), [number; 20]);
-            }
-        });
-    });
-}
-
-/// N8: a value of a key that opted out can be set inside its scope and outside, and goes back.
-#[test]
-fn n8_no_inherit_is_set_and_reset() {
-    let level = || LEVEL.try_with(Cell::get);
-    each_size(move |runtime| {
-        runtime.block_on(async move {
-            let task = rt::spawn(async move {
-                let outside = LEVEL.set(Cell::new(1));
-                rt::yield_now().await;
-                assert_eq!(level(), Some(1));
-                let scope = LEVEL.scope(Cell::new(2), async move {
-                    assert_eq!(level(), Some(2));
-                    let inside = LEVEL.set(Cell::new(3));
-                    rt::yield_now().await;
-                    assert_eq!(level(), Some(3));
-                    drop(inside);
-                    assert_eq!(level(), Some(2));
-                    LEVEL.with(|level| {
-                        std::mem::forget(LEVEL.set(Cell::new(4)));
-                        assert_eq!(level.get(), 2, "who looks keeps what it looks at");
-                    });
-                });
-                scope.await;
-                assert_eq!(level(), Some(1));
-                drop(outside);
-                assert_eq!(level(), None);
-            });
-            task.await.unwrap();
-        });
     });
 }
 
