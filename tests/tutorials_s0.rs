@@ -595,7 +595,9 @@ fn s0_17_blocking_calls_wait_for_a_thread() {
                 })
             })
             .collect();
+        // Those that run and those that wait; of these at least the four that come after the first two.
         assert_eq!(runtime.metrics().n_blocking, 6);
+        assert!(runtime.metrics().n_blocking_queued >= 4);
         assert!(log.lines().is_empty());
         both.wait();
         for call in held {

@@ -7,7 +7,9 @@ use std::future::{Future, IntoFuture, Ready, pending, ready};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use rt::{JoinHandle, TaskGroup, Until};
+use futures_util::StreamExt;
+use rt::sync::Queue;
+use rt::{BoxError, JoinHandle, TaskGroup, Until};
 use support::program::{Run, ValueError, after, run_each, run_exact, secs};
 use support::{Count, Log, each_size, each_size_virtual, ms, must_end};
 
@@ -71,6 +73,43 @@ fn s1_04_a_coroutine_is_lazy() {
         },
         |run| assert_eq!(run.log, ["nothing so far", "Hello"]),
     );
+}
+
+/// S1-05: `async for` is a loop over a stream, `async with` a guard.
+#[test]
+fn s1_05_async_for_and_async_with() {
+    async fn program(log: Log) -> Result<(), BoxError> {
+        let queue = Queue::unbounded();
+        for number in 1..=3 {
+            queue.put(number).await?;
+        }
+        queue.shutdown();
+        let session = rt::guard(log.clone(), |log| async move {
+            rt::sleep(secs(1)).await;
+            log.say("session closed");
+        });
+        let mut numbers = queue.stream();
+        while let Some(number) = numbers.next().await {
+            session.say(format!("number {number}"));
+        }
+        session.close().await;
+        log.say("through");
+        Ok(())
+    }
+    run_each(program, |run| {
+        run.value.unwrap();
+        assert_eq!(
+            run.log,
+            [
+                "number 1",
+                "number 2",
+                "number 3",
+                "session closed",
+                "through"
+            ]
+        );
+        assert_eq!(run.took, secs(1));
+    });
 }
 
 /// Something of one's own that can be awaited.
