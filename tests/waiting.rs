@@ -5,6 +5,8 @@ mod support;
 
 use std::future::pending;
 use std::panic::Location;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
@@ -173,6 +175,27 @@ fn k2_what_is_pending_has_forgotten_the_wait() {
     });
 }
 
+/// K2: nothing of the wait is left in a handle that was given back.
+#[test]
+fn k2_a_wait_that_is_over_keeps_no_waker() {
+    struct Nobody;
+    impl std::task::Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+    each_size_virtual(|runtime| {
+        runtime.block_on(async {
+            let waker = Arc::new(Nobody);
+            let handles = [rt::spawn(pending::<()>())];
+            let mut wait = rt::wait_timeout(handles, Until::AllCompleted, Duration::ZERO);
+            let Poll::Ready((_, pending)) = support::poll_with(&mut wait, waker.clone()) else {
+                panic!("its time is up");
+            };
+            drop(wait);
+            assert_eq!((pending.len(), Arc::strong_count(&waker)), (1, 1));
+        });
+    });
+}
+
 /// W7: a timeout on a handle returns at once, and the task goes on.
 #[test]
 fn w7_a_timeout_on_a_handle_leaves_the_task_alone() {
@@ -292,7 +315,7 @@ fn a_hundred_thousand_handles_are_waited_for_in_linear_time() {
         let time = |n: u64, at: &'static Location<'static>| {
             let start = Instant::now();
             runtime.block_on(async {
-                let gate = std::sync::Arc::new(rt::sync::Event::new());
+                let gate = Arc::new(rt::sync::Event::new());
                 let spawn = |_| {
                     let gate = gate.clone();
                     rt::spawn(async move {
@@ -351,5 +374,38 @@ fn a_long_run_of_results_lets_others_run() {
             "the other task had to wait for {n_before} results"
         );
         other.await.unwrap();
+    });
+}
+
+/// Waiting needs no runtime around it: any executor will do, on any thread.
+#[test]
+fn handles_are_waited_for_under_any_executor() {
+    each_size(|runtime| {
+        let spawn = |i: u64| {
+            runtime.spawn(async move {
+                rt::sleep(ms(i)).await;
+                i
+            })
+        };
+        let helper = runtime.handle().clone();
+        let stop = Flag::default();
+        std::thread::scope(|threads| {
+            let theirs = stop.clone();
+            // Somebody has to run the tasks of a runtime without threads of its own.
+            threads.spawn(move || helper.block_on(theirs.up()));
+            futures_lite::future::block_on(async {
+                let (done, pending) = rt::wait([2, 1].map(spawn), Until::FirstCompleted).await;
+                assert_eq!(done.len() + pending.len(), 2);
+                let (done, _) = rt::wait(pending, Until::AllCompleted).await;
+                assert!(done.len() <= 1);
+                let mut results = rt::as_completed([3, 1, 2].map(spawn));
+                let mut sum = 0;
+                while let Some((_, result)) = results.next().await {
+                    sum += result.unwrap();
+                }
+                assert_eq!(sum, 6);
+            });
+            stop.raise();
+        });
     });
 }
