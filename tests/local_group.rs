@@ -214,6 +214,9 @@ fn n14_cancel_ends_the_children_and_not_the_body() {
                 Ok(())
             });
             ended.await.unwrap();
+            // A handle to a group that is over turns children away too.
+            let over = rt::local_group(async |group| Ok(group)).await.unwrap();
+            assert!(over.spawn_ok(async { 1 }).try_result().is_err());
         });
     });
 }

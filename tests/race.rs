@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::future::{pending, ready};
 use std::panic::{AssertUnwindSafe, Location};
 use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -240,6 +241,26 @@ fn each_racer_is_polled_only_when_it_was_woken() {
             2 * n as usize,
             "once to begin, once when its time was up"
         );
+    });
+}
+
+/// Woken twice, a racer is polled once.
+#[test]
+fn a_racer_that_was_woken_twice_is_polled_once() {
+    exact(async {
+        let polls = Count::default();
+        let wakes_twice = std::future::poll_fn(|cx| {
+            if polls.get() == 0 {
+                cx.waker().wake_by_ref();
+                cx.waker().wake_by_ref();
+            }
+            polls.add();
+            Poll::Pending
+        });
+        let racers: [Pin<Box<dyn Future<Output = ()> + Send>>; 2] =
+            [Box::pin(wakes_twice), Box::pin(rt::sleep(ms(1)))];
+        rt::race(racers).await;
+        assert_eq!(polls.get(), 2);
     });
 }
 

@@ -217,7 +217,7 @@ fn k5_detached_tasks_run_on() {
             });
             set.detach_all();
             assert!(set.is_empty());
-            set.spawn(1, async {});
+            set.spawn(1, rt::sleep(ms(30)));
             assert_eq!(
                 set.next().await.unwrap().0,
                 1,

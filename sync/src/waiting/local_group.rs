@@ -402,16 +402,7 @@ where
         let bell = child.bell.clone();
         let cx = &mut Context::from_waker(&bell);
         self.strike(&mut child, cx);
-        let was_struck = child.is_struck;
-        let mut polled = child.body.as_mut().poll_child(cx);
-        if polled.is_pending() && !was_struck {
-            // It may have closed the group itself.
-            self.strike(&mut child, cx);
-            if child.is_struck {
-                polled = child.body.as_mut().poll_child(cx);
-            }
-        }
-        let Poll::Ready(failure) = polled else {
+        let Poll::Ready(failure) = child.body.as_mut().poll_child(cx) else {
             return self.core.put_back(number, child);
         };
         self.core.remove(number);
