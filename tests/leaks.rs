@@ -300,6 +300,43 @@ fn h2_n15_a_million_given_up_waits_on_one_task_leave_memory_flat() {
     );
 }
 
+/// N15, H2: the same for those who wait for a cancellation, put a shield up or open a region in one long scope.
+#[test]
+fn n15_h2_a_million_given_up_listeners_shields_and_regions_leave_memory_flat() {
+    in_a_process_of_its_own(
+        "n15_h2_a_million_given_up_listeners_shields_and_regions_leave_memory_flat",
+        || {
+            let round = async || {
+                for _ in 0..100_000 {
+                    let mut wait = rt::cancelled();
+                    assert!(support::poll_once(&mut wait).is_pending());
+                    drop(rt::on_cancel(|| ()));
+                    let mut shield = rt::shield(pending::<()>());
+                    assert!(support::poll_once(&mut shield).is_pending());
+                    let mut region = Box::pin(rt::catch_cancel(pending::<()>()));
+                    assert!(support::poll_once(&mut region).is_pending());
+                }
+            };
+            let grown = support::exact(async move {
+                let task = rt::spawn(async move {
+                    let scope = rt::CancelScope::new();
+                    let body = async {
+                        round().await;
+                        let before = resident();
+                        for _ in 0..9 {
+                            round().await;
+                        }
+                        resident().saturating_sub(before)
+                    };
+                    scope.run(body).await.unwrap()
+                });
+                task.await.unwrap()
+            });
+            assert!(grown < 4096, "{grown} KiB more");
+        },
+    );
+}
+
 /// Threads of a stuck poll are replaced, and retire.
 #[test]
 fn blocked_workers_do_not_pile_up_threads() {
