@@ -186,6 +186,28 @@ fn w4_t7_a_timeout_whose_body_catches_gives_its_value() {
     });
 }
 
+/// T7, N1: a deadline that was caught is over, and the grace that runs beside it is not.
+#[test]
+fn t7_n1_a_grace_goes_on_after_the_deadline_was_caught() {
+    each_size_virtual(|runtime| {
+        runtime.block_on(async {
+            let start = rt::Instant::now();
+            let scope = CancelScope::with_timeout(ms(10));
+            let handle = scope.clone();
+            rt::time::call_later(ms(5), move || {
+                handle.cancel_gracefully(ms(50));
+            });
+            let body = async {
+                assert!(rt::catch_cancel(pending::<()>()).await.is_err());
+                assert_eq!(start.elapsed(), ms(10));
+                pending::<()>().await;
+            };
+            assert!(scope.run(body).await.is_err());
+            assert_eq!(start.elapsed(), ms(55));
+        });
+    });
+}
+
 /// W3: what the body makes of the cancellation, an error for instance, is what the timeout gives.
 #[test]
 fn w3_an_error_made_of_the_cancellation_comes_out_of_the_timeout() {

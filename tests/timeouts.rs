@@ -392,6 +392,47 @@ fn a_body_may_borrow() {
     });
 }
 
+/// W7, S1-24: what is to go on beyond the timeout is a task: the timeout gives up waiting for it at once.
+#[test]
+fn w7_a_task_goes_on_beyond_the_timeout_that_waited_for_it() {
+    each_size_virtual(|runtime| {
+        runtime.block_on(async {
+            for limit in [ms(0), ms(10)] {
+                let start = rt::Instant::now();
+                let mut task = rt::spawn(async {
+                    rt::sleep(ms(30)).await;
+                    "complete"
+                });
+                assert!(rt::timeout(limit, &mut task).await.is_err());
+                assert_eq!(start.elapsed(), limit);
+                assert_eq!(task.await.unwrap(), "complete");
+                assert_eq!(start.elapsed(), ms(30));
+            }
+        });
+    });
+}
+
+/// W8: the body runs in the task that awaits the timeout, with its task-locals.
+#[test]
+fn w8_the_body_of_a_timeout_runs_in_the_same_task() {
+    rt::task_local! {
+        static REQUEST: u64;
+    }
+    each_size(|runtime| {
+        runtime.block_on(async {
+            let task = rt::spawn(REQUEST.scope(7, async {
+                let id = || rt::task::current().unwrap().id();
+                let inside = rt::timeout(ms(10_000), async {
+                    rt::yield_now().await;
+                    (id(), REQUEST.get())
+                });
+                assert_eq!(inside.await.unwrap(), (id(), 7));
+            }));
+            task.await.unwrap();
+        });
+    });
+}
+
 /// A limit that never comes is no limit, and a body that ends disarms it.
 #[test]
 fn timeouts_that_are_not_reached_leave_nothing_behind() {

@@ -56,6 +56,17 @@ impl CancelScope {
     }
 
     /// A scope that is cancelled at `deadline`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use rt_tasks_runtime as rt;
+    /// # use rt::{CancelScope, Instant};
+    /// let deadline = Instant::now();
+    /// let scope = CancelScope::with_deadline(deadline);
+    /// assert_eq!(scope.deadline(), Some(deadline));
+    /// assert!(rt::block_on(scope.run(std::future::pending::<()>())).is_err());
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn with_deadline(deadline: Instant) -> Self {
@@ -63,6 +74,17 @@ impl CancelScope {
     }
 
     /// A scope that is cancelled when `limit` has passed since this call.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use rt_tasks_runtime as rt;
+    /// # use rt::CancelScope;
+    /// # use std::time::Duration;
+    /// let scope = CancelScope::with_timeout(Duration::from_millis(1));
+    /// assert!(rt::block_on(scope.run(std::future::pending::<()>())).is_err());
+    /// assert!(scope.expired() && scope.caught());
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn with_timeout(limit: Duration) -> Self {
@@ -136,6 +158,17 @@ impl CancelScope {
     ///
     /// The body is dropped when it is next polled: at once if it is suspended. Called from inside the body it
     /// takes effect at the next suspension point.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use rt_tasks_runtime as rt;
+    /// # use rt::CancelScope;
+    /// let scope = CancelScope::new();
+    /// assert!(scope.cancel());
+    /// assert!(!scope.cancel());
+    /// assert!(rt::block_on(scope.run(async { 7 })).is_err(), "the body never ran");
+    /// ```
     #[track_caller]
     pub fn cancel(&self) -> bool {
         self.control
@@ -178,6 +211,22 @@ impl CancelScope {
     }
 
     /// Whether it was cancelled: by a call, in whatever way, or by its deadline.
+    ///
+    /// The body may have given its value all the same; [`caught`](Self::caught) says whether it was dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use rt_tasks_runtime as rt;
+    /// # use rt::CancelScope;
+    /// let scope = CancelScope::new();
+    /// let value = rt::block_on(scope.run(async {
+    ///     scope.cancel();
+    ///     7
+    /// }));
+    /// assert_eq!(value.unwrap(), 7, "nothing to wait for came after the request");
+    /// assert!(scope.cancel_called() && !scope.caught());
+    /// ```
     #[must_use]
     pub fn cancel_called(&self) -> bool {
         self.control.was_asked()
@@ -349,21 +398,25 @@ impl Running {
     }
 
     /// Regions inside caught what was being delivered.
-    fn passed_on(&mut self) {
+    fn passed_on(&mut self, cx: &Context<'_>) {
         if let Some((asked, _)) = self.asked.take() {
             self.control.passed_on(asked);
+            // What is left to wait for is armed after the body.
+            self.sleep = None;
+            self.look(cx);
         }
     }
 
     /// Has the body polled again when its time is up.
     fn arm(&mut self, cx: &mut Context<'_>) {
-        if self.asked.is_some() {
+        if self.asked.is_some() || self.sleep.is_some() {
+            // What is there was polled before the body.
             return;
         }
         let Some(next) = next(&self.requests, self.grace_ends) else {
             return;
         };
-        let sleep = self.sleep.get_or_insert_with(|| sleep_until(next));
+        let sleep = self.sleep.insert(sleep_until(next));
         if Pin::new(sleep).poll(cx).is_ready() {
             // Not now: a scope around may be late too, and is asked first in the next poll.
             coop::again(cx);
@@ -416,7 +469,7 @@ impl<F: Future> Future for RunScope<F> {
             if let Some(cancelled) = running.due(cx) {
                 match body.as_mut().strike(cx, cancelled) {
                     Strike::Held => {}
-                    Strike::Caught => running.passed_on(),
+                    Strike::Caught => running.passed_on(cx),
                     Strike::Dropped => running.is_caught = true,
                 }
             }

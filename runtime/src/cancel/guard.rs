@@ -121,6 +121,16 @@ impl<R, O> AsyncGuard<R, O> {
     ///
     /// Dropped half-way, or before its first poll, the release goes on in the innermost scope, which does not end
     /// before it is through.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use rt_tasks_runtime as rt;
+    /// rt::block_on(async {
+    ///     let file = rt::guard("file", |_| async { Err::<(), _>("the disk is full") });
+    ///     assert_eq!(file.close().await, Err("the disk is full"));
+    /// });
+    /// ```
     pub fn close(mut self) -> Close<O> {
         let (resource, release) = self.take().split();
         Close {
@@ -129,6 +139,14 @@ impl<R, O> AsyncGuard<R, O> {
     }
 
     /// Takes the resource out: it is not released.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use rt_tasks_runtime as rt;
+    /// let guard = rt::guard(7, |number| async move { println!("{number} released") });
+    /// assert_eq!(guard.into_inner(), 7);
+    /// ```
     #[must_use]
     pub fn into_inner(mut self) -> R {
         self.take().split().0

@@ -115,7 +115,7 @@ impl<T> JoinHandle<T> {
         self.header().state.load().is_complete()
     }
 
-    /// Whether cancellation was asked for.
+    /// Whether cancellation was asked for, and not caught by a [`catch_cancel`](crate::catch_cancel()) inside.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.header().state.load().is_cancelled()

@@ -15,7 +15,8 @@ use crate::coop;
 /// returns [`Elapsed`].
 ///
 /// The time counts from the first poll. The body runs in the same task, up to its first suspension point even
-/// if the limit is zero; a body that is through by then gives its value.
+/// if the limit is zero; a body that is through by then gives its value. A body that catches the cancellation with
+/// [`catch_cancel`](crate::catch_cancel()) gives its value too, late.
 ///
 /// # Cancel safety
 ///
@@ -47,6 +48,17 @@ pub fn timeout<F: Future>(limit: Duration, body: F) -> Timeout<F> {
 /// # Errors
 ///
 /// [`Elapsed`] if the deadline came first.
+///
+/// # Examples
+///
+/// ```
+/// # use rt_tasks_runtime as rt;
+/// rt::block_on(async {
+///     let now = rt::Instant::now();
+///     let elapsed = rt::timeout_at(now, std::future::pending::<()>()).await.unwrap_err();
+///     assert_eq!(elapsed.deadline(), now);
+/// });
+/// ```
 #[track_caller]
 pub fn timeout_at<F: Future>(deadline: Instant, body: F) -> Timeout<F> {
     Timeout::new(Limit::At(deadline), body, Location::caller())
