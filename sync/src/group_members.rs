@@ -36,11 +36,11 @@ use rt_tasks_runtime::{CancelHandle, JoinHandle};
 const KEEP: usize = 64;
 
 /// What is known of a child: a model has none of the runtime's.
-pub(crate) trait Entry {
+pub(crate) trait Entry: Sized {
     fn is_finished(&self) -> bool;
 
     #[track_caller]
-    fn cancel(&self, reason: &'static str);
+    fn cancel_all(entries: Vec<Self>, reason: &'static str);
 }
 
 impl Entry for CancelHandle {
@@ -49,8 +49,8 @@ impl Entry for CancelHandle {
     }
 
     #[track_caller]
-    fn cancel(&self, reason: &'static str) {
-        self.cancel_with(reason);
+    fn cancel_all(entries: Vec<Self>, reason: &'static str) {
+        CancelHandle::cancel_all(entries, reason);
     }
 }
 
@@ -182,9 +182,7 @@ impl<C: Entry> Members<C> {
         state.is_closing = true;
         let children = std::mem::take(&mut state.children);
         drop(state);
-        for child in children {
-            child.cancel(reason);
-        }
+        C::cancel_all(children, reason);
     }
 }
 

@@ -497,6 +497,19 @@ impl CancelHandle {
         })
     }
 
+    /// Cancels all of them: the reason is made once and shared, which is what costs most.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn cancel_all(handles: Vec<Self>, reason: &'static str) {
+        if handles.is_empty() {
+            return;
+        }
+        let cancelled = Cancelled::new(Some(reason.into()), Location::caller());
+        for handle in handles {
+            harness::cancel(handle.task.header(), || cancelled.clone());
+        }
+    }
+
     /// Whether the task is through.
     #[must_use]
     pub fn is_finished(&self) -> bool {
