@@ -32,6 +32,7 @@ use super::Cancelled;
 use super::signal::Signal;
 use crate::shim::atomic::{AtomicUsize, Ordering};
 use crate::shim::{Mutex, lock};
+use crate::task::ignore_panic;
 use crate::time::Instant;
 
 pub(crate) struct Control {
@@ -119,7 +120,8 @@ impl Control {
         let to_call = signal.map(|signal| signal.raise());
         drop(state);
         if let Some(waker) = waker {
-            waker.wake();
+            // A panic in it must not keep the others from hearing.
+            ignore_panic(|| waker.wake());
         }
         if let Some(to_call) = to_call {
             to_call.call();

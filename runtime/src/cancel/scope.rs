@@ -276,17 +276,7 @@ impl Scope {
         // Cleanup may register cleanup: the set is not borrowed while its futures run.
         let mut active = self.active.take();
         let _cleaning = Restore::set(&self.cleaning, true);
-        self.enter(|| {
-            active.retain_mut(|chain| {
-                while let Some(first) = chain.front_mut() {
-                    match poll_caught(first, cx) {
-                        Poll::Pending => return true,
-                        Poll::Ready(()) => drop(chain.pop_front()),
-                    }
-                }
-                false
-            });
-        });
+        self.enter(|| poll_side_by_side(&mut active, cx));
         let mut added = self.active.borrow_mut();
         active.append(&mut added);
         *added = active;
@@ -329,9 +319,13 @@ impl Scope {
 
     /// Drops what is left and reports how much that was.
     fn give_up(&self, of: &'static Location<'static>) {
-        let rest = (self.active.take(), self.deferred.take());
-        let n_left = rest.0.iter().map(VecDeque::len).sum::<usize>() + rest.1.len();
-        crate::task::ignore_panic(|| drop(rest));
+        let mut n_left = 0;
+        // Guards in what is dropped register their release.
+        while !self.is_empty() {
+            let rest = (self.active.take(), self.deferred.take());
+            n_left += rest.0.iter().map(VecDeque::len).sum::<usize>() + rest.1.len();
+            crate::task::ignore_panic(|| drop(rest));
+        }
         if n_left > 0 {
             report(Unhandled::cleanup_abandoned(n_left, of));
         }
@@ -348,19 +342,47 @@ impl Scope {
         if self.is_empty() {
             return;
         }
-        let mut chain: VecDeque<CleanupFuture> = VecDeque::new();
-        chain.extend(self.deferred.take().into_iter().rev());
-        for cleanups in self.active.take().into_iter().rev() {
-            for cleanup in cleanups.into_iter().rev() {
-                chain.push_front(cleanup);
-            }
-        }
-        super::cleanup::start_in_current_scope(Box::pin(async move {
-            for cleanup in chain {
-                cleanup.await;
-            }
+        super::cleanup::start_in_current_scope(Box::pin(Rest {
+            active: self.active.take(),
+            deferred: self.deferred.take(),
         }));
     }
+}
+
+/// The cleanup of a scope that is gone, in the order that it would have had there.
+struct Rest {
+    active: Vec<VecDeque<CleanupFuture>>,
+    deferred: Vec<CleanupFuture>,
+}
+
+impl Future for Rest {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            poll_side_by_side(&mut self.active, cx);
+            if !self.active.is_empty() {
+                return Poll::Pending;
+            }
+            match self.deferred.pop() {
+                Some(cleanup) => self.active.push(VecDeque::from([cleanup])),
+                None => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+/// Polls the first of each queue, and removes what is through.
+fn poll_side_by_side(queues: &mut Vec<VecDeque<CleanupFuture>>, cx: &mut Context<'_>) {
+    queues.retain_mut(|queue| {
+        while let Some(first) = queue.front_mut() {
+            match poll_caught(first, cx) {
+                Poll::Pending => return true,
+                Poll::Ready(()) => drop(queue.pop_front()),
+            }
+        }
+        false
+    });
 }
 
 /// Polls cleanup; a panic in it is told and ends only that one.
