@@ -463,14 +463,15 @@ pub(crate) unsafe fn free(header: NonNull<Header>) {
     let this = unsafe { header.as_ref() };
     // SAFETY: as above; nobody reads the slot any more.
     let waker = this.join_waker.with_mut(|slot| unsafe { (*slot).take() });
-    if waker.is_some() {
-        super::harness::ignore_panic(|| drop(waker));
-    }
     let cold = this.cold.load(Ordering::Relaxed);
-    if !cold.is_null() {
-        // SAFETY: `Header::cold` made it with a box, and nobody else has the cell.
-        let cold = unsafe { Box::from_raw(cold) };
-        super::harness::ignore_panic(|| drop(cold));
+    if waker.is_some() || !cold.is_null() {
+        // Destructors that ask for the current task must not find this one.
+        super::harness::outside_any_task(|| {
+            super::harness::ignore_panic(|| drop(waker));
+            // SAFETY: null, or `Header::cold` made it with a box; nobody else has the cell.
+            let cold = (!cold.is_null()).then(|| unsafe { Box::from_raw(cold) });
+            super::harness::ignore_panic(|| drop(cold));
+        });
     }
     let home = this.home();
     if crate::scheduler::holds_arena(home) {

@@ -146,11 +146,8 @@ unsafe fn poll_cell<F: Future, H: Hook<F::Output>, K: Keep>(
     // SAFETY: we have `RUNNING` and the result is in place. The cell may be gone afterwards.
     unsafe { complete(header) };
     if H::IS_FOLLOWED {
-        context::with(|cx| {
-            // Whoever asks for the current task in there would find a cell that may be gone.
-            let _task = Restore::set(&cx.task, std::ptr::null());
-            ignore_panic(|| hook.into_iter().for_each(Hook::finished));
-        });
+        // Whoever asks for the current task in there would find a cell that may be gone.
+        outside_any_task(|| ignore_panic(|| hook.into_iter().for_each(Hook::finished)));
     }
     Poll::Ready(())
 }
@@ -431,12 +428,12 @@ unsafe fn complete(header: NonNull<Header>) {
         let seen = this.state.load();
         if seen.has_callbacks() {
             this.state.clear_callbacks();
-            call_back(header);
+            outside_any_task(|| call_back(header));
             continue;
         }
         if !seen.has_join_interest() && !result_dropped {
             // SAFETY: Invariant 1: without a handle the result is ours; nobody can make a new handle.
-            unsafe { (this.vtable().drop_result)(header) };
+            outside_any_task(|| unsafe { (this.vtable().drop_result)(header) });
             result_dropped = true;
         }
         if seen.has_join_waker() {
@@ -452,6 +449,14 @@ unsafe fn complete(header: NonNull<Header>) {
         // SAFETY: that was the last reference.
         unsafe { free(header) };
     }
+}
+
+/// Calls what comes after a task, whose scope is over: cleanup that is registered now would wait there for ever.
+pub(super) fn outside_any_task(f: impl FnOnce()) {
+    context::with(|cx| {
+        let _task = Restore::set(&cx.task, std::ptr::null());
+        f();
+    });
 }
 
 /// Wakes whoever awaits the task that was just completed; true if the reference of the runtime was the last.
