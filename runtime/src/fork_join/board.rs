@@ -108,6 +108,10 @@ impl<W> Board<W> {
         if work.is_some() {
             jobs.n_queued -= 1;
         }
+        // Most are claimed in the reverse order of their spawns: what they leave must not pile up.
+        while jobs.queue.back().is_some_and(|job| job.1.is_none()) {
+            jobs.queue.pop_back();
+        }
         work
     }
 
@@ -187,5 +191,20 @@ impl<W> Jobs<W> {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_that_are_claimed_at_once_leave_no_places_behind() {
+        let board = Board::new();
+        for _ in 0..1_000 {
+            let added = board.add(0, |number| number);
+            assert_eq!(board.claim(added.number), Some(added.number));
+        }
+        assert!(lock(&board.jobs).queue.is_empty());
     }
 }
