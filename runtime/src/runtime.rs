@@ -416,7 +416,9 @@ impl Handle {
         T: Send + 'static,
     {
         let spec = Spec::at(std::panic::Location::caller());
-        spawn_work_on(&self.shared, function, Plain, Work::Blocking, spec)
+        spawn_work_on(&self.shared, function, Plain, Work::Blocking, spec, |_| {
+            None
+        })
     }
 
     /// Runs a future on this thread; see [`Runtime::block_on`].

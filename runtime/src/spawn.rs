@@ -23,8 +23,6 @@ pub(crate) struct Spec<'a> {
     pub(crate) location: &'static Location<'static>,
     pub(crate) name: Option<&'a Arc<str>>,
     pub(crate) is_local: bool,
-    /// The task is cancelled, for this reason, before anybody can run it.
-    pub(crate) cancelled: Option<&'static str>,
 }
 
 impl Spec<'_> {
@@ -33,7 +31,6 @@ impl Spec<'_> {
             location,
             name: None,
             is_local: false,
-            cancelled: None,
         }
     }
 }
@@ -91,6 +88,19 @@ pub(crate) fn spawn_cell<F: Future, H: Hook<F::Output>>(
     spec: Spec<'_>,
     submit: impl FnOnce(Task),
 ) -> JoinHandle<H::Value> {
+    spawn_entered(shared, future, hook, spec, |_| None, submit)
+}
+
+/// Like [`spawn_cell`]; `enter` gets the handle before anybody can run the task, and may give a reason for which it
+/// is cancelled from the beginning.
+fn spawn_entered<F: Future, H: Hook<F::Output>>(
+    shared: &Shared,
+    future: F,
+    hook: H,
+    spec: Spec<'_>,
+    enter: impl FnOnce(&JoinHandle<H::Value>) -> Option<&'static str>,
+    submit: impl FnOnce(Task),
+) -> JoinHandle<H::Value> {
     let (task, handle) = if const { fits::<F, H, Inline>() } {
         make::<_, _, Inline>(shared, future, hook, spec)
     } else if const { fits::<Pin<Box<F>>, H, Inline>() } {
@@ -98,7 +108,7 @@ pub(crate) fn spawn_cell<F: Future, H: Hook<F::Output>>(
     } else {
         make::<_, _, Boxed>(shared, Box::pin(future), hook, spec)
     };
-    if let Some(reason) = spec.cancelled {
+    if let Some(reason) = enter(&handle) {
         harness::cancel(task.header(), || {
             crate::Cancelled::new(Some(reason.into()), spec.location)
         });
@@ -190,8 +200,11 @@ where
     })
 }
 
-/// Spawns a task that follows `hook`, cancelled from the beginning if a reason is given: plumbing for the
-/// structured forms.
+/// Spawns a task that follows `hook`: plumbing for the structured forms.
+///
+/// `enter` is called with the handle once there is a task, and before anybody can run it, so that it can be counted
+/// and listed without a lock around the spawn: a task that comes too late ends in this very call. If `enter` gives
+/// a reason the task is cancelled from the beginning.
 ///
 /// # Panics
 ///
@@ -203,7 +216,7 @@ pub fn spawn_hooked<F, H>(
     hook: H,
     name: Option<&Arc<str>>,
     location: &'static Location<'static>,
-    cancelled: Option<&'static str>,
+    enter: impl FnOnce(&JoinHandle<H::Value>) -> Option<&'static str>,
 ) -> JoinHandle<H::Value>
 where
     F: Future + Send + 'static,
@@ -213,10 +226,11 @@ where
         location,
         name,
         is_local: false,
-        cancelled,
     };
     on_current("spawning a child", |shared| {
-        spawn_with(shared, future, hook, spec)
+        spawn_entered(shared, future, hook, spec, enter, |task| {
+            scheduler::submit(shared, task)
+        })
     })
 }
 
@@ -276,7 +290,6 @@ where
             location,
             name,
             is_local: true,
-            cancelled: None,
         };
         Ok(spawn_cell(shared, future, Plain, spec, |task| {
             scheduler::submit(shared, task)
@@ -319,7 +332,7 @@ pub enum Work {
     Compute,
 }
 
-/// Spawns a blocking function with a hook: plumbing for the structured forms.
+/// Spawns a blocking function with a hook: plumbing for the structured forms; for `enter` see [`spawn_hooked`].
 #[doc(hidden)]
 #[track_caller]
 pub fn spawn_work<F, T, H>(
@@ -328,7 +341,7 @@ pub fn spawn_work<F, T, H>(
     work: Work,
     name: Option<&Arc<str>>,
     location: &'static Location<'static>,
-    cancelled: Option<&'static str>,
+    enter: impl FnOnce(&JoinHandle<H::Value>) -> Option<&'static str>,
 ) -> JoinHandle<H::Value>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -344,8 +357,8 @@ where
                 location,
                 name,
                 is_local: false,
-                cancelled,
             },
+            enter,
         )
     })
 }
@@ -356,6 +369,7 @@ pub(crate) fn spawn_work_on<F, T, H>(
     hook: H,
     work: Work,
     spec: Spec<'_>,
+    enter: impl FnOnce(&JoinHandle<H::Value>) -> Option<&'static str>,
 ) -> JoinHandle<H::Value>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -368,7 +382,7 @@ where
     let future = Blocking {
         function: Some(function),
     };
-    spawn_cell(shared, future, hook, spec, |task| {
+    spawn_entered(shared, future, hook, spec, enter, |task| {
         pool.execute(Job::Task(task))
     })
 }
@@ -409,7 +423,7 @@ where
         Work::Blocking,
         None,
         Location::caller(),
-        None,
+        |_| None,
     )
 }
 
@@ -438,7 +452,7 @@ where
         Work::Compute,
         None,
         Location::caller(),
-        None,
+        |_| None,
     )
 }
 

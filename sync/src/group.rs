@@ -14,7 +14,7 @@ use std::future::Future;
 use std::panic::Location;
 use std::sync::Arc;
 
-use rt_tasks_runtime::{JoinHandle, Work, spawn_hooked, spawn_work};
+use rt_tasks_runtime::{Work, spawn_hooked, spawn_work};
 
 use crate::group_child::{Child, ChildOutput, GroupHandle, Infallible};
 use crate::group_core::Core;
@@ -234,9 +234,16 @@ impl<E: Send + 'static> TaskGroup<E> {
     {
         let at = Location::caller();
         match &self.core.limit {
-            None => self.register((), |child, cancelled| {
-                spawn_work(function, child, Work::Blocking, None, at, cancelled)
-            }),
+            None => GroupHandle {
+                handle: spawn_work(
+                    function,
+                    self.child(()),
+                    Work::Blocking,
+                    None,
+                    at,
+                    |child| self.core.members.enter_task(child),
+                ),
+            },
             // It waits for its turn without holding a thread.
             Some(limit) => {
                 let function = || function().into_result();
@@ -412,22 +419,16 @@ impl<E: Send + 'static> TaskGroup<E> {
         F::Output: ChildOutput<E>,
         T: Send + 'static,
     {
-        self.register(turn, |child, cancelled| {
-            spawn_hooked(future, child, name, at, cancelled)
-        })
+        let enter = |child: &_| self.core.members.enter_task(child);
+        GroupHandle {
+            handle: spawn_hooked(future, self.child(turn), name, at, enter),
+        }
     }
 
-    #[track_caller]
-    fn register<T, V>(
-        &self,
-        turn: T,
-        spawn: impl FnOnce(Child<E, T>, Option<&'static str>) -> JoinHandle<V>,
-    ) -> GroupHandle<V> {
+    /// The hook of a child.
+    fn child<T>(&self, turn: T) -> Child<E, T> {
         let core = self.core.clone();
-        let spawn = |cancelled| spawn(Child { core, turn }, cancelled);
-        GroupHandle {
-            handle: self.core.members.enter_task(spawn),
-        }
+        Child { core, turn }
     }
 }
 

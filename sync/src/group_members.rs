@@ -15,7 +15,8 @@
 //! 2. `children` holds every child that is not complete and not cancelled.
 //! 3. After `is_closing` no child begins to run: it is spawned cancelled. The group is closed in the same
 //!    critical section in which it is seen empty.
-//! 4. Wakers and cancellations are called outside the lock.
+//! 4. Nobody spawns, wakes or cancels under the lock: a spawn that comes too late for its runtime ends the child at
+//!    once, with its destructors and its count down.
 //!
 //! # Memory ordering
 //!
@@ -92,18 +93,14 @@ impl<C: Entry> Members<C> {
         lock(&self.state).is_closing
     }
 
-    /// Enters a child that `spawn` makes, with its entry. It is told a reason if the child is to be cancelled from
-    /// the beginning (Invariant 3).
-    #[track_caller]
-    pub(crate) fn enter<H>(&self, spawn: impl FnOnce(Option<&'static str>) -> (H, C)) -> H {
+    /// Enters a child that nobody can run yet. Returns a reason if it is to be cancelled from the beginning
+    /// (Invariant 3).
+    pub(crate) fn enter(&self, child: C) -> Option<&'static str> {
         let mut state = lock(&self.state);
-        let cancelled = state
-            .is_closing
-            .then_some("its group was closing when it was spawned");
         let n_live = self.n_live.fetch_add(1, Ordering::Relaxed);
-        let counted = Counted(self);
-        let (handle, entry) = spawn(cancelled);
-        std::mem::forget(counted);
+        if state.is_closing {
+            return Some("its group was closing when it was spawned");
+        }
         let mut gone = Vec::new();
         if state.children.len() > KEEP + 2 * n_live {
             let (through, live): (Vec<_>, Vec<_>) = std::mem::take(&mut state.children)
@@ -112,10 +109,10 @@ impl<C: Entry> Members<C> {
             state.children = live;
             gone = through;
         }
-        state.children.push(entry);
+        state.children.push(child);
         drop(state);
         drop(gone);
-        handle
+        None
     }
 
     /// A child is complete.
@@ -187,26 +184,9 @@ impl<C: Entry> Members<C> {
 }
 
 impl Members {
-    /// Enters a task that `spawn` makes.
-    #[track_caller]
-    pub(crate) fn enter_task<T>(
-        &self,
-        spawn: impl FnOnce(Option<&'static str>) -> JoinHandle<T>,
-    ) -> JoinHandle<T> {
-        self.enter(|cancelled| {
-            let handle = spawn(cancelled);
-            let entry = handle.cancel_handle();
-            (handle, entry)
-        })
-    }
-}
-
-/// A child that is counted and not spawned yet: a spawn that panics takes the count back.
-struct Counted<'a, C>(&'a Members<C>);
-
-impl<C> Drop for Counted<'_, C> {
-    fn drop(&mut self) {
-        self.0.n_live.fetch_sub(1, Ordering::Relaxed);
+    /// Enters a task that was spawned and is not queued yet.
+    pub(crate) fn enter_task<T>(&self, task: &JoinHandle<T>) -> Option<&'static str> {
+        self.enter(task.cancel_handle())
     }
 }
 

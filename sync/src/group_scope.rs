@@ -228,7 +228,8 @@ pin_project_lite::pin_project! {
             if !*this.is_over {
                 (this.give_up)(this.core);
                 members.cancel("the scope of its group was dropped");
-                if members.len() > 0 {
+                // The destructors of a body that has begun may spawn.
+                if members.len() > 0 || this.core.surroundings.get().is_some() {
                     cleanup_now(Empty(members.clone()));
                 }
             }

@@ -62,7 +62,6 @@ impl Builder {
             location: Location::caller(),
             name: self.name.as_ref(),
             is_local: false,
-            cancelled: None,
         };
         spawn::on_current("spawning a task", |shared| {
             spawn::spawn_cell(shared, future, Plain, spec, |task| {
@@ -106,7 +105,7 @@ impl Builder {
             Work::Blocking,
             self.name.as_ref(),
             Location::caller(),
-            None,
+            |_| None,
         )
     }
 }

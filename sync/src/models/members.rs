@@ -40,7 +40,7 @@ fn group() -> Group {
 }
 
 fn enter(group: &Group) {
-    group.0.enter(|_| ((), Child::new()));
+    group.0.enter(Child::new());
 }
 
 /// G9: a child that spawns another and ends at once does not let the scope go; what all of them did is seen.
@@ -91,11 +91,11 @@ fn g8_no_child_slips_through_a_cancellation() {
         let group = group();
         let ours = Arc::clone(&group);
         let spawner = thread::spawn(move || {
-            ours.0.enter(|cancelled| {
-                let child = Child::new();
-                child.0.store(cancelled.is_some(), Relaxed);
-                (child.clone(), child)
-            })
+            let child = Child::new();
+            if ours.0.enter(child.clone()).is_some() {
+                child.0.store(true, Relaxed);
+            }
+            child
         });
         group.0.cancel("now");
         let child = spawner.join().unwrap();

@@ -166,8 +166,8 @@ impl<T, E> Gathering<T, E> {
         let spawn_all = move |team: &Arc<Team<E>>| {
             let spawn = |future| {
                 let hook = hook(team.clone());
-                let spawn = |cancelled| spawn_hooked(future, hook, None, location, cancelled);
-                team.members.enter_task(spawn)
+                let enter = |child: &_| team.members.enter_task(child);
+                spawn_hooked(future, hook, None, location, enter)
             };
             futures.into_iter().map(spawn).collect()
         };

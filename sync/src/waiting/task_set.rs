@@ -214,7 +214,7 @@ impl<K, T: Send + 'static> TaskSet<K, T> {
     {
         let location = Location::caller();
         self.enter(key, |entry| {
-            spawn_hooked(future, entry, None, location, None)
+            spawn_hooked(future, entry, None, location, |_| None)
         })
     }
 
@@ -230,7 +230,7 @@ impl<K, T: Send + 'static> TaskSet<K, T> {
     {
         let location = Location::caller();
         self.enter(key, |entry| {
-            spawn_work(function, entry, Work::Blocking, None, location, None)
+            spawn_work(function, entry, Work::Blocking, None, location, |_| None)
         })
     }
 
