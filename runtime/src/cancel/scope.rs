@@ -52,6 +52,8 @@ pub(crate) struct Scope {
     /// The body is being dropped: what its destructors register runs one after another, in the order of the
     /// drops, which is the reverse of the order in which the resources were acquired.
     unwinding: Cell<bool>,
+    /// The last queue of `active` is the one of this unwinding: most register nothing and need none.
+    unwinding_queue: Cell<bool>,
     /// Cleanup is being polled, which no request to this scope reaches.
     cleaning: Cell<bool>,
     /// The owner wants to hear what went wrong in cleanup.
@@ -240,8 +242,11 @@ impl Scope {
     pub(crate) fn start(&self, cleanup: CleanupFuture) {
         let mut active = self.active.borrow_mut();
         match active.last_mut() {
-            Some(last) if self.unwinding.get() => last.push_back(cleanup),
-            _ => active.push(VecDeque::from([cleanup])),
+            Some(last) if self.unwinding_queue.get() => last.push_back(cleanup),
+            _ => {
+                active.push(VecDeque::from([cleanup]));
+                self.unwinding_queue.set(self.unwinding.get());
+            }
         }
     }
 
@@ -253,10 +258,8 @@ impl Scope {
     /// Runs `f`, which drops the body or a part of it, with this scope as the innermost.
     pub(crate) fn unwind<R>(&self, f: impl FnOnce() -> R) -> R {
         let _unwinding = Restore::set(&self.unwinding, true);
-        self.active.borrow_mut().push(VecDeque::new());
-        let result = self.enter(f);
-        self.active.borrow_mut().retain(|chain| !chain.is_empty());
-        result
+        let _queue = Restore::set(&self.unwinding_queue, false);
+        self.enter(f)
     }
 
     /// Runs `f`, which polls the body, with this scope as the innermost.
