@@ -4,7 +4,6 @@
 mod support;
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
@@ -574,39 +573,22 @@ fn s0_16_an_error_of_a_blocking_call_comes_out_of_the_await() {
 #[test]
 fn s0_17_blocking_calls_wait_for_a_thread() {
     each_builder(|builder| {
-        let runtime = builder.blocking_threads(2).build().unwrap();
-        let both = Arc::new(Barrier::new(3));
-        let log = Log::default();
-        let held: Vec<_> = (0..2)
-            .map(|_| {
-                let both = both.clone();
-                runtime.spawn_blocking(move || both.wait().is_leader())
-            })
-            .collect();
-        let running = Arc::new(AtomicUsize::new(0));
-        let queued: Vec<_> = (0..4)
-            .map(|number| {
-                let (log, running) = (log.clone(), running.clone());
-                runtime.spawn_blocking(move || {
-                    assert!(running.fetch_add(1, SeqCst) < 2, "more calls than threads");
-                    log.say(format!("call {number}"));
-                    thread::sleep(ms(1));
-                    running.fetch_sub(1, SeqCst);
-                })
-            })
-            .collect();
-        // Those that run and those that wait; of these at least the four that come after the first two.
-        assert_eq!(runtime.metrics().n_blocking, 6);
+        let runtime = builder.blocking_threads(1).build().unwrap();
+        let (log, go_on) = (Log::default(), Flag::default());
+        let until = go_on.clone();
+        let mut calls = vec![runtime.spawn_blocking(move || until.wait())];
+        calls.extend((0..4).map(|number| {
+            let log = log.clone();
+            runtime.spawn_blocking(move || log.say(format!("call {number}")))
+        }));
+        assert_eq!(runtime.metrics().n_blocking, 5);
         assert!(runtime.metrics().n_blocking_queued >= 4);
         assert!(log.lines().is_empty());
-        both.wait();
-        for call in held {
+        go_on.raise();
+        for call in calls {
             call.join_blocking().unwrap();
         }
-        for call in queued {
-            call.join_blocking().unwrap();
-        }
-        assert_eq!(log.sorted(), ["call 0", "call 1", "call 2", "call 3"]);
+        assert_eq!(log, ["call 0", "call 1", "call 2", "call 3"]);
     });
 }
 

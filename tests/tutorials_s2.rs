@@ -6,7 +6,7 @@ mod support;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use futures_util::StreamExt;
+use rt::stream::StreamExt;
 use rt::sync::{Event, Mutex, Queue, Semaphore, oneshot};
 use rt::{CancelScope, TaskGroup, Until};
 use support::program::{Run, ValueError, after, assert_error, run_each, run_exact, secs};

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::task::{Context, Poll};
 
-use futures_util::{Stream, StreamExt};
-use rt::sync::{Queue, Semaphore};
+use rt::stream::{Stream, StreamExt, generate};
+use rt::sync::Semaphore;
 use rt::{BoxError, TaskGroup};
 use support::program::{ValueError, after, run_each, run_exact, secs};
 use support::{Log, each_size, ms};
@@ -180,35 +180,34 @@ impl Stream for Countdown {
     }
 }
 
-/// S4-07: an async iterator, written by hand and made from a queue that somebody fills.
+/// S4-07: an async iterator, written by hand and as a generator that awaits on the way.
 #[test]
 fn s4_07_async_iteration() {
+    fn stream_records(n_records: u32) -> impl Stream<Item = u32> + Unpin {
+        generate(move |y| async move {
+            for record in 0..n_records {
+                rt::sleep(ms(10)).await;
+                y.put(record).await;
+            }
+        })
+    }
     async fn program(_log: Log) -> (Vec<u32>, u32) {
-        let mut countdown = Countdown {
+        let countdown = Countdown {
             from: 3,
             has_yielded: false,
         };
-        let mut numbers = vec![];
-        while let Some(number) = countdown.next().await {
-            numbers.push(number);
-        }
-        let records = Queue::bounded(10);
-        let mut stream = records.stream();
-        let producer = rt::spawn(async move {
-            for record in 0..100 {
-                records.put(record).await.unwrap();
-                rt::yield_now().await;
-            }
-            records.shutdown();
-        });
+        let numbers = countdown.collect().await;
+        let mut records = stream_records(100);
         let mut sum = 0;
-        while let Some(record) = stream.next().await {
+        while let Some(record) = records.next().await {
             sum += record;
         }
-        producer.await.unwrap();
         (numbers, sum)
     }
-    run_each(program, |run| assert_eq!(run.value, (vec![2, 1, 0], 4950)));
+    run_each(program, |run| {
+        assert_eq!(run.value, (vec![2, 1, 0], 4950));
+        assert_eq!(run.took, secs(1));
+    });
 }
 
 /// S4-08: errors as results, beside the values.
