@@ -118,7 +118,7 @@ const MAX_CONCURRENT: usize = 5;
 const MAX_RETRIES: u32 = 3;
 const TIMEOUT: Duration = Duration::from_millis(400);
 /// Stands for the second of the tutorial, whose backoff is `2**attempt` seconds.
-const BACKOFF: Duration = Duration::from_millis(50);
+const BACKOFF: Duration = Duration::from_millis(100);
 
 /// One page, with a place among the five, a limit, and three attempts. The backoff is outside of the place.
 async fn fetch(
@@ -209,6 +209,8 @@ fn s3_11_the_backoff_is_outside_of_the_limit() {
             while log.lines().is_empty() {
                 rt::sleep(ms(1)).await;
             }
+            // It has said that it failed, and waits for its second attempt.
+            assert_eq!(place.available(), 1);
             fetched("/delay/1/other").await.unwrap();
             failing.await.unwrap();
         });
