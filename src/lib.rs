@@ -50,7 +50,7 @@ pub use rt_tasks_runtime::{
 pub use rt_tasks_sync::{
     AsCompleted, BoxError, ChildOutput, FailureKind, Gather, GroupBuilder, GroupError, GroupHandle,
     GroupScope, JoinAll, LocalGroup, LocalGroupScope, LocalHandle, NoValue, Policy, Race, RaceOk,
-    Ready, SpawnInTurn, Start, StartError, TaskFailure, TaskGroup, TaskSet, Until, Wait,
+    Ready, SpawnInTurn, Start, StartError, TaskFailure, TaskGroup, TaskSet, TryStart, Until, Wait,
     as_completed, gather, gather_settled, join_all, local_group, ok, race, race_ok, race_staggered,
     task_set, try_gather, wait, wait_timeout,
 };

@@ -23,7 +23,7 @@ fn n5_a_start_returns_what_the_child_is_ready_with_and_the_child_goes_on() {
                     rt::sleep(ms(30)).await;
                     served.add();
                 })
-                .await?;
+                .await;
             assert_eq!((port, start.elapsed(), group.len()), (8080, ms(10), 1));
             Ok(())
         })
@@ -45,7 +45,7 @@ fn n5_a_child_that_fails_before_it_is_ready_fails_its_group() {
                 drop::<rt::Ready<()>>(ready);
                 Err::<(), _>(io::Error::other("address in use"))
             });
-            started.await?;
+            started.await;
             theirs.raise();
             Ok(())
         })
@@ -65,15 +65,16 @@ fn n5_g12_a_body_that_goes_on_sees_that_the_child_failed() {
         for panics in [false, true] {
             let error = collect()
                 .scope(|group| async move {
-                    let started = group.start_named("server", |ready: rt::Ready<u16>| async move {
+                    let started = group.try_start(|ready: rt::Ready<u16>| async move {
                         assert!(!panics, "address in use");
                         drop(ready);
                         Err::<(), _>(io::Error::other("address in use"))
                     });
+                    let id = started.id();
                     let error = started.await.unwrap_err();
                     assert_eq!(
                         error.to_string(),
-                        "task `server` failed before it was ready"
+                        format!("task #{id} failed before it was ready")
                     );
                     assert!(error.join_error().unwrap().is_failed());
                     Err::<(), BoxError>(error.into())
@@ -91,7 +92,7 @@ fn n5_g12_a_body_that_goes_on_sees_that_the_child_failed() {
 fn n5_a_child_that_returns_without_being_ready_is_an_error_of_the_start() {
     each_body(|| async {
         let error = TaskGroup::scope(|group| async move {
-            let started = group.start_named("server", |ready| async move {
+            let started = group.try_start(|ready| async move {
                 rt::sleep(ms(1)).await;
                 drop::<rt::Ready<()>>(ready);
             });
@@ -104,10 +105,8 @@ fn n5_a_child_that_returns_without_being_ready_is_an_error_of_the_start() {
         .await
         .unwrap_err();
         let message = error.first().unwrap().kind.to_string();
-        assert_eq!(
-            message,
-            "task `server` returned without saying that it was ready"
-        );
+        assert!(message.starts_with("task #"), "{message}");
+        assert!(message.ends_with(" returned without saying that it was ready"));
     });
 }
 
@@ -123,7 +122,7 @@ fn n5_g16_a_start_in_a_cancelled_group_is_cancelled() {
             });
             for _ in 0..2 {
                 let error = group
-                    .start(|ready| async move {
+                    .try_start(|ready| async move {
                         rt::sleep(ms(10)).await;
                         ready.set(());
                     })
@@ -153,7 +152,7 @@ fn n5_a_start_that_is_given_up_cancels_the_child_and_awaits_its_cleanup() {
         let theirs = cleaned.clone();
         TaskGroup::scope(|group| async move {
             let clean = theirs.clone();
-            let never_ready = group.start(|ready: rt::Ready<()>| async move {
+            let never_ready = group.try_start(|ready: rt::Ready<()>| async move {
                 let _ready = ready;
                 let cleanup = async move {
                     rt::sleep(ms(20)).await;
@@ -182,7 +181,7 @@ fn n5_a_value_that_nobody_takes_is_dropped() {
         let n_dropped = Count::default();
         let value = n_dropped.on_drop();
         TaskGroup::scope(|group| async move {
-            let started = group.start(|ready| async move {
+            let started = group.try_start(|ready| async move {
                 ready.set(value);
                 pending::<()>().await;
             });
@@ -207,11 +206,31 @@ fn n5_n3_a_start_waits_for_its_turn() {
             .limit(1)
             .scope(|group| async move {
                 group.spawn(rt::sleep(ms(20)));
-                group.start(|ready| async move { ready.set(()) }).await?;
+                group
+                    .try_start(|ready| async move { ready.set(()) })
+                    .await?;
                 assert_eq!(start.elapsed(), ms(20));
                 Ok(())
             })
             .await
             .unwrap();
+    });
+}
+
+/// N5: without a `Result` to tell it in, a child that ends early while the group goes on is a panic that names it
+/// and the line.
+#[test]
+fn n5_a_start_without_a_result_panics_when_the_group_goes_on() {
+    each_body(|| async {
+        let scope = TaskGroup::options().policy(Policy::CollectAll);
+        let body = scope.scope(|group| async move {
+            let never = |_ready: rt::Ready<u16>| async { rt::sleep(ms(1)).await };
+            group.start_named("server", never).await;
+            Ok(())
+        });
+        let panic = rt::spawn(body).await.unwrap_err().into_panic();
+        let message = panic.message();
+        assert!(message.starts_with("task `server` returned"), "{message}");
+        assert!(message.contains(file!()), "{message}");
     });
 }

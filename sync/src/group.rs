@@ -19,7 +19,7 @@ use rt_tasks_runtime::{Work, spawn_hooked, spawn_work};
 use crate::group_child::{Child, ChildOutput, GroupHandle, Infallible};
 use crate::group_core::Core;
 use crate::group_scope::{GroupBuilder, GroupScope};
-use crate::group_start::{Ready, Start, ready};
+use crate::group_start::{Ready, Start, TryStart, ready};
 use crate::group_turn::{Place, SpawnInTurn, Turn, blocking_part, in_turn};
 use crate::semaphore::Semaphore;
 
@@ -274,8 +274,8 @@ impl<E: Send + 'static> TaskGroup<E> {
     /// # runtime::block_on(async {
     /// rt::TaskGroup::options().limit(2).scope(async |group| {
     ///     for _ in 0..100 {
+    ///         // At most two of them are on their way.
     ///         group.spawn_in_turn(runtime::yield_now()).await;
-    ///         assert!(group.len() <= 2);
     ///     }
     ///     Ok(())
     /// })
@@ -297,9 +297,86 @@ impl<E: Send + 'static> TaskGroup<E> {
     /// The child is told by a [`Ready`] how to say so, and with what value. From then on it is a child like any
     /// other. It is spawned at once, not when the future is first polled.
     ///
+    /// If the child fails before, the group ends as by any failure, and whoever of the group awaits this is
+    /// cancelled with it.
+    ///
     /// # Cancel safety
     ///
     /// A call that is dropped before the child was ready cancels the child, and the scope around awaits its end.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime. When awaited, if the child ended without being ready and the group goes on: it returned
+    /// without a word, or its failure does not end the group (see [`Policy`](crate::Policy) and
+    /// [`on_error`](GroupBuilder::on_error)). Where that may happen there is [`try_start`](Self::try_start).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use rt_tasks_runtime as runtime;
+    /// # use rt_tasks_sync as rt;
+    /// # runtime::block_on(async {
+    /// rt::TaskGroup::scope(async |group| {
+    ///     let port = group
+    ///         .start(|ready| async move {
+    ///             runtime::yield_now().await; // binds a socket
+    ///             ready.set(8080);
+    ///             std::future::pending::<()>().await // serves
+    ///         })
+    ///         .await;
+    ///     assert_eq!(port, 8080);
+    ///     group.cancel();
+    ///     Ok(())
+    /// })
+    /// .await
+    /// # }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn start<V, F>(&self, child: impl FnOnce(Ready<V>) -> F) -> Start<V>
+    where
+        F: Future + Send + 'static,
+        F::Output: ChildOutput<E>,
+        V: Send + 'static,
+    {
+        self.start_as(None, child)
+    }
+
+    /// Like [`start`](Self::start), for a child with a name.
+    ///
+    /// # Panics
+    ///
+    /// As for `start`.
+    #[track_caller]
+    pub fn start_named<V, F>(
+        &self,
+        name: impl Into<Arc<str>>,
+        child: impl FnOnce(Ready<V>) -> F,
+    ) -> Start<V>
+    where
+        F: Future + Send + 'static,
+        F::Output: ChildOutput<E>,
+        V: Send + 'static,
+    {
+        self.start_as(Some(&name.into()), child)
+    }
+
+    #[track_caller]
+    fn start_as<V, F>(&self, name: Option<&Arc<str>>, child: impl FnOnce(Ready<V>) -> F) -> Start<V>
+    where
+        F: Future + Send + 'static,
+        F::Output: ChildOutput<E>,
+        V: Send + 'static,
+    {
+        let group = self.clone();
+        Start::new(self.try_start_as(name, child), move || group.is_closing())
+    }
+
+    /// Like [`start`](Self::start), and tells when the child has ended without being ready: for groups that go on
+    /// after a failure.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for `start`.
     ///
     /// # Errors
     ///
@@ -315,57 +392,43 @@ impl<E: Send + 'static> TaskGroup<E> {
     /// ```
     /// # use rt_tasks_runtime as runtime;
     /// # use rt_tasks_sync as rt;
+    /// # use rt::{Policy, Ready, TaskGroup};
     /// # runtime::block_on(async {
-    /// rt::TaskGroup::scope(async |group| {
-    ///     let port = group
-    ///         .start(|ready| async move {
-    ///             runtime::yield_now().await; // binds a socket
-    ///             ready.set(8080);
-    ///             std::future::pending::<()>().await // serves
-    ///         })
-    ///         .await?;
-    ///     assert_eq!(port, 8080);
-    ///     group.cancel();
-    ///     Ok(())
-    /// })
-    /// .await
-    /// # }).unwrap();
+    /// let group = TaskGroup::options().policy(Policy::CollectAll);
+    /// let outcome = group
+    ///     .scope(async |group| {
+    ///         let never = |_ready: Ready<u16>| async { Err::<(), _>("the port is taken") };
+    ///         assert!(group.try_start(never).await.is_err());
+    ///         Ok(()) // goes on without that server
+    ///     })
+    ///     .await;
+    /// assert_eq!(outcome.unwrap_err().len(), 1);
+    /// # });
     /// ```
     #[track_caller]
-    pub fn start<V, F>(&self, child: impl FnOnce(Ready<V>) -> F) -> Start<V>
+    pub fn try_start<V, F>(&self, child: impl FnOnce(Ready<V>) -> F) -> TryStart<V>
     where
         F: Future + Send + 'static,
         F::Output: ChildOutput<E>,
         V: Send + 'static,
     {
-        let (ready, answer) = ready();
-        let child = self.add(child(ready), None, Location::caller());
-        Start::new(answer, child)
+        self.try_start_as(None, child)
     }
 
-    /// Like [`start`](Self::start), for a child with a name.
-    ///
-    /// # Errors
-    ///
-    /// As for `start`.
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
     #[track_caller]
-    pub fn start_named<V, F>(
+    fn try_start_as<V, F>(
         &self,
-        name: impl Into<Arc<str>>,
+        name: Option<&Arc<str>>,
         child: impl FnOnce(Ready<V>) -> F,
-    ) -> Start<V>
+    ) -> TryStart<V>
     where
         F: Future + Send + 'static,
         F::Output: ChildOutput<E>,
         V: Send + 'static,
     {
         let (ready, answer) = ready();
-        let child = self.add(child(ready), Some(&name.into()), Location::caller());
-        Start::new(answer, child)
+        let child = self.add(child(ready), name, Location::caller());
+        TryStart::new(answer, child)
     }
 
     /// Spawns a child that waits for its turn, if there are turns.

@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -17,7 +18,8 @@ use crate::oneshot;
 
 /// A child's way to say that it is ready, with a value for whoever started it.
 ///
-/// Given to the child by [`TaskGroup::start`](crate::TaskGroup::start).
+/// Given to the child by [`TaskGroup::start`](crate::TaskGroup::start) and
+/// [`try_start`](crate::TaskGroup::try_start).
 pub struct Ready<V> {
     sender: oneshot::Sender<V>,
 }
@@ -102,9 +104,9 @@ impl Error for StartError {
 /// The end of a child, whatever its value.
 type End = Pin<Box<dyn Future<Output = Result<(), JoinError>> + Send>>;
 
-/// The future of [`TaskGroup::start`](crate::TaskGroup::start).
+/// The future of [`TaskGroup::try_start`](crate::TaskGroup::try_start).
 #[must_use = "futures do nothing unless awaited"]
-pub struct Start<V> {
+pub struct TryStart<V> {
     /// Until the child said that it is ready, or that it never will be.
     ready: Option<oneshot::Receiver<V>>,
     /// Until the outcome is known.
@@ -113,7 +115,7 @@ pub struct Start<V> {
     name: Option<Arc<str>>,
 }
 
-impl<V> Start<V> {
+impl<V> TryStart<V> {
     pub(crate) fn new<T: Send + 'static>(
         ready: oneshot::Receiver<V>,
         child: GroupHandle<T>,
@@ -133,7 +135,7 @@ impl<V> Start<V> {
     }
 }
 
-impl<V> Future for Start<V> {
+impl<V> Future for TryStart<V> {
     type Output = Result<V, StartError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -159,7 +161,7 @@ impl<V> Future for Start<V> {
     }
 }
 
-impl<V> Drop for Start<V> {
+impl<V> Drop for TryStart<V> {
     #[track_caller]
     fn drop(&mut self) {
         if let Some(end) = self.end.take() {
@@ -169,12 +171,74 @@ impl<V> Drop for Start<V> {
     }
 }
 
-impl<V> fmt::Debug for Start<V> {
+impl<V> fmt::Debug for TryStart<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Start")
+        f.debug_struct("TryStart")
             .field("id", &self.id())
             .field("name", &self.name)
             .field("is_over", &self.end.is_none())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The future of [`TaskGroup::start`](crate::TaskGroup::start).
+#[must_use = "futures do nothing unless awaited"]
+pub struct Start<V> {
+    outcome: TryStart<V>,
+    /// Whether the group is ending, and with it whoever of it awaits this.
+    is_closing: Box<dyn Fn() -> bool + Send + Sync>,
+    /// The child ended in a group that is ending.
+    is_lost: bool,
+    at: &'static Location<'static>,
+}
+
+impl<V> Start<V> {
+    #[track_caller]
+    pub(crate) fn new(
+        outcome: TryStart<V>,
+        is_closing: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            outcome,
+            is_closing: Box::new(is_closing),
+            is_lost: false,
+            at: Location::caller(),
+        }
+    }
+
+    /// The identity of the child.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.outcome.id()
+    }
+}
+
+impl<V> Future for Start<V> {
+    type Output = V;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<V> {
+        if self.is_lost {
+            return Poll::Pending;
+        }
+        match ready!(Pin::new(&mut self.outcome).poll(cx)) {
+            Ok(value) => Poll::Ready(value),
+            Err(_) if (self.is_closing)() => {
+                // The body or the child that waits here is being cancelled, and the group tells what happened.
+                self.is_lost = true;
+                Poll::Pending
+            }
+            Err(error) => panic!(
+                "{error}: started at {}; where that may happen use try_start",
+                self.at
+            ),
+        }
+    }
+}
+
+impl<V> fmt::Debug for Start<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Start")
+            .field("outcome", &self.outcome)
             .finish_non_exhaustive()
     }
 }

@@ -34,7 +34,7 @@ pub use group_child::{ChildOutput, GroupHandle};
 pub use group_core::Policy;
 pub use group_error::{FailureKind, GroupError, TaskFailure};
 pub use group_scope::{GroupBuilder, GroupScope};
-pub use group_start::{Ready, Start, StartError};
+pub use group_start::{Ready, Start, StartError, TryStart};
 pub use group_turn::SpawnInTurn;
 pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
 pub use queue::{Job, Queue, ShutDown, TaskDoneError, TryGetError, TryPutError};
