@@ -293,7 +293,7 @@ fn s3_07_five_tasks_count_under_a_lock() {
                 let mut counter = counter.lock().await;
                 rt::sleep(ms(100)).await;
                 *counter += 1;
-                log.say(format!("Task-{number}: counter is now {}", *counter));
+                log.say(format!("Task-{number}: counter is now {counter}"));
             }
         });
         rt::join_all(tasks).await;
