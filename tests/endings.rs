@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Wake;
 
 use rt::{CancelScope, TaskGroup};
-use support::{Count, Flag, Log, each_body, ms, must_end};
+use support::{Count, Flag, Log, each_body, exact, ms, must_end};
 
 /// C16: a panic in cleanup ends only that one, also when its scope was dropped and another one awaits it.
 #[test]
@@ -136,6 +136,100 @@ fn c6_guards_inside_guards_that_are_given_up_are_dropped_in_order() {
         });
         drop(runtime);
         assert_eq!(n_dropped.get(), 2);
+    });
+}
+
+/// C5: a region that is dropped in the poll in which it was asked to end swallows no cancellation.
+#[test]
+fn c5_a_region_that_is_dropped_as_it_is_asked_swallows_nothing() {
+    exact(async {
+        let event = Arc::new(rt::sync::Event::new());
+        let theirs = event.clone();
+        let task = rt::spawn(async move {
+            rt::select! {
+                biased;
+                () = theirs.wait() => {}
+                _ = rt::catch_cancel(pending::<()>()) => unreachable!("the other is ready"),
+            }
+            pending::<()>().await;
+        });
+        rt::yield_now().await;
+        event.set();
+        task.cancel();
+        let ended = rt::timeout(ms(100), task).await.expect("it was cancelled");
+        assert!(ended.unwrap_err().is_cancelled());
+    });
+}
+
+/// Drops a region when something else is ready, and goes on.
+async fn drops_a_region(other: impl Future<Output = ()>) {
+    rt::select! {
+        biased;
+        () = other => {}
+        _ = rt::catch_cancel(rt::catch_cancel(pending::<()>())) => unreachable!("the other is ready"),
+    }
+    pending::<()>().await;
+}
+
+/// C5: as above, for the other scopes.
+#[test]
+fn c5_no_scope_loses_a_request_to_a_region_that_is_gone() {
+    exact(async {
+        let limited = rt::timeout(ms(1), drops_a_region(rt::sleep(ms(1))));
+        let ended = rt::timeout(ms(100), limited).await.expect("in time");
+        assert!(ended.is_err());
+        let scope = rt::CancelScope::with_timeout(ms(1));
+        let limited = scope.run(drops_a_region(rt::sleep(ms(1))));
+        let ended = rt::timeout(ms(100), limited).await.expect("in time");
+        assert!(ended.is_err() && scope.expired() && scope.caught());
+
+        let event = Arc::new(rt::sync::Event::new());
+        let (theirs, scope) = (event.clone(), rt::CancelScope::new());
+        let handle = scope.clone();
+        rt::spawn(async move {
+            rt::sleep(ms(1)).await;
+            theirs.set();
+            handle.cancel_with("why");
+        });
+        let ended = rt::timeout(ms(100), scope.run(drops_a_region(event.wait())))
+            .await
+            .expect("in time");
+        assert_eq!(ended.unwrap_err().reason(), Some("why"));
+
+        let event = Arc::new(rt::sync::Event::new());
+        let theirs = event.clone();
+        let group = rt::TaskGroup::scope(async |group| {
+            group.spawn(async move {
+                rt::sleep(ms(1)).await;
+                theirs.set();
+                Err::<(), _>(std::fmt::Error)
+            });
+            drops_a_region(event.wait()).await;
+            Ok(())
+        });
+        let ended = rt::timeout(ms(100), group).await.expect("in time");
+        assert_eq!(ended.unwrap_err().len(), 1);
+    });
+}
+
+/// C5: as above, for the body and the children of a local group.
+#[test]
+fn c5_no_local_group_loses_a_request_to_a_region_that_is_gone() {
+    each_body(|| async {
+        let event = Arc::new(rt::sync::Event::new());
+        let theirs = event.clone();
+        let group = rt::local_group(async |group| {
+            group.spawn(async move {
+                rt::sleep(ms(1)).await;
+                theirs.set();
+                Err::<(), _>(std::fmt::Error)
+            });
+            group.spawn_ok(drops_a_region(event.wait()));
+            drops_a_region(event.wait()).await;
+            Ok(())
+        });
+        let ended = rt::timeout(ms(100), group).await.expect("in time");
+        assert_eq!(ended.unwrap_err().len(), 1);
     });
 }
 

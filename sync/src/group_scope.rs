@@ -306,6 +306,7 @@ where
             }
         }
         if self.core.is_failing() {
+            *self.is_struck &= self.body.take_given_back().is_none();
             self.end_body(cx);
         }
     }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::Cancelled;
+use super::catch::Passed;
 use super::cleanup::{CleanupFailure, report};
 use super::control::Control;
 use super::scope::Scope;
+use crate::coop;
 use crate::task::Panic;
 use crate::time::Instant;
 use crate::unhandled::Unhandled;
@@ -114,16 +116,39 @@ impl<F: Future> ScopedBody<F> {
 
     /// Asks the body to end: drops it where it is suspended, or has the regions end that catch it.
     pub fn strike(self: Pin<&mut Self>, cx: &mut Context<'_>, cancelled: &Cancelled) -> Strike {
+        self.strike_unless(cx, |scope| scope.pass_on(cancelled))
+    }
+
+    /// The same for a request that a scope around has passed on.
+    pub(super) fn strike_for(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        asked: &Arc<Passed>,
+    ) -> Strike {
+        self.strike_unless(cx, |scope| scope.pass(asked))
+    }
+
+    fn strike_unless(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        is_caught: impl FnOnce(&Scope) -> bool,
+    ) -> Strike {
         self.scope.raise_signal();
         if self.scope.poll_unshielded(cx, self.place).is_pending() {
             return Strike::Held;
         }
-        if self.scope.pass_on(cancelled) {
+        if is_caught(&self.scope) {
             self.scope.lower_signal();
             return Strike::Caught;
         }
         self.drop_body();
         Strike::Dropped
+    }
+
+    /// A request that regions caught and that none of them ended for: to be delivered again. The body is polled once
+    /// more when there is one.
+    pub fn take_given_back(&self) -> Option<Cancelled> {
+        self.scope.take_given_back()
     }
 
     /// Whether the body is through or dropped, and only cleanup is left.
@@ -182,6 +207,9 @@ impl<F: Future> ScopedBody<F> {
         let this = self.project();
         if this.end.is_none() {
             this.scope.poll_beside(cx);
+            if this.scope.is_given_back() {
+                coop::again(cx);
+            }
             return Poll::Pending;
         }
         if this.scope.poll_end(cx, this.place).is_pending() {

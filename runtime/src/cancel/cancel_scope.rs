@@ -466,6 +466,9 @@ impl<F: Future> Future for RunScope<F> {
         if !body.has_ended() {
             // Before the body: of nested scopes that are all cancelled the outermost wins (rules T2 and T3).
             running.look(cx);
+            if let Some(cancelled) = body.take_given_back() {
+                running.asked.get_or_insert((Asked::Cancel, cancelled));
+            }
             if let Some(cancelled) = running.due(cx) {
                 match body.as_mut().strike(cx, cancelled) {
                     Strike::Held => {}

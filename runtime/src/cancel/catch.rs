@@ -3,7 +3,9 @@
 //! A region puts itself into the list of the scope directly around, as long as its body is suspended in there. A
 //! scope that is to be dropped looks into its list first: if there are regions, each of them is asked in place
 //! of it, and the request counts as delivered. A region that is asked does the same with the regions directly
-//! inside of it. So the innermost ones end, and nothing outside of them.
+//! inside of it. So the innermost ones end, and nothing outside of them. If all that were asked are dropped before one
+//! of them has ended for it, the scope looks again after its poll, finds that it is the last to know of the
+//! request, and is asked once more.
 //!
 //! Only requests to the scope directly around reach a region, and not those to the scopes further out:
 //! these drop the scope between with everything in it (rule C10).
@@ -12,6 +14,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -35,7 +38,8 @@ use crate::task::ignore_panic;
 ///
 /// # Cancel safety
 ///
-/// Dropping it drops the body; cleanup that the body registered goes to the scope around.
+/// Dropping it drops the body; cleanup that the body registered goes to the scope around. A request that it was asked
+/// to catch, and for which it has not ended its body yet, is delivered to the scope around after all.
 ///
 /// # Errors
 ///
@@ -72,7 +76,7 @@ pin_project_lite::pin_project! {
     pub struct CatchCancel<F: Future> {
         // Before the body: what is dropped catches nothing.
         enlisted: Option<Enlisted>,
-        asked: Option<Cancelled>,
+        asked: Option<Arc<Passed>>,
         #[pin]
         body: ScopedBody<F>,
     }
@@ -88,8 +92,38 @@ struct Region(Mutex<RegionState>);
 
 #[derive(Default)]
 struct RegionState {
-    asked: Option<Cancelled>,
+    asked: Option<Arc<Passed>>,
     waker: Option<Waker>,
+}
+
+/// A request that a scope passed on to the regions in it. It is delivered once one of them has ended its body for
+/// it. If instead they are all dropped, by a `select!` in which something else was ready, it is the scope's again:
+/// no request is swallowed by accident (rule C5).
+pub(crate) struct Passed {
+    cancelled: Cancelled,
+    is_delivered: AtomicBool,
+}
+
+impl Passed {
+    pub(super) fn new(cancelled: Cancelled) -> Arc<Self> {
+        Arc::new(Self {
+            cancelled,
+            is_delivered: AtomicBool::new(false),
+        })
+    }
+
+    fn deliver(&self) {
+        self.is_delivered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the scope that passed it is the last to have it.
+    pub(super) fn is_given_back(this: &Arc<Self>) -> bool {
+        Arc::strong_count(this) == 1 && !this.is_delivered.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn cancelled(&self) -> &Cancelled {
+        &self.cancelled
+    }
 }
 
 impl Regions {
@@ -98,13 +132,14 @@ impl Regions {
     }
 
     /// Asks each of them to end, and sees to it that it is polled; false if there are none.
-    pub(super) fn ask(&self, cancelled: &Cancelled) -> bool {
+    pub(super) fn ask(&self, passed: &Arc<Passed>) -> bool {
         let regions = lock_std(&self.0).clone();
         for region in &regions {
             let mut state = lock_std(&region.0);
-            state.asked = Some(cancelled.clone());
+            let before = state.asked.replace(passed.clone());
             let waker = state.waker.clone();
             drop(state);
+            drop(before);
             if let Some(waker) = waker {
                 ignore_panic(|| waker.wake());
             }
@@ -127,7 +162,7 @@ impl Enlisted {
     }
 
     /// What was asked since the last look; `waker` is woken when more is.
-    fn look(&self, waker: &Waker) -> Option<Cancelled> {
+    fn look(&self, waker: &Waker) -> Option<Arc<Passed>> {
         let mut state = lock_std(&self.region.0);
         let before = match &state.waker {
             Some(before) if before.will_wake(waker) => None,
@@ -167,11 +202,12 @@ impl<F: Future> CatchCancelParts<'_, F> {
             .as_ref()
             .and_then(|here| here.look(cx.waker()))
         {
-            self.asked.get_or_insert(asked);
+            *self.asked = Some(asked);
         }
         if let Some(asked) = self.asked.as_ref() {
-            match self.body.as_mut().strike(cx, asked) {
-                Strike::Held | Strike::Dropped => {}
+            match self.body.as_mut().strike_for(cx, asked) {
+                Strike::Held => {}
+                Strike::Dropped => asked.deliver(),
                 Strike::Caught => *self.asked = None,
             }
         }
@@ -192,8 +228,14 @@ impl<F: Future> Future for CatchCancel<F> {
             *this.enlisted = None;
         }
         polled.map(|end| match end {
-            ScopeEnd::Value(value) => Ok(value),
-            ScopeEnd::Dropped => Err(this.asked.take().expect("it is dropped when asked")),
+            ScopeEnd::Value(value) => {
+                *this.asked = None;
+                Ok(value)
+            }
+            ScopeEnd::Dropped => {
+                let asked = this.asked.take().expect("it is dropped when asked");
+                Err(asked.cancelled.clone())
+            }
         })
     }
 }
@@ -201,7 +243,7 @@ impl<F: Future> Future for CatchCancel<F> {
 impl<F: Future> fmt::Debug for CatchCancel<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CatchCancel")
-            .field("asked", &self.asked)
+            .field("is_asked", &self.asked.is_some())
             .finish_non_exhaustive()
     }
 }

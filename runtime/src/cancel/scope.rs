@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::Cancelled;
-use super::catch::Regions;
+use super::catch::{Passed, Regions};
 use super::cleanup::{CleanupFailure, CleanupFuture, report};
 use super::control::Control;
 use super::shields::{Held, Shields};
@@ -74,6 +74,10 @@ struct Rare {
     held: RefCell<Option<Held>>,
     /// Shared with the regions, for the same reason.
     regions: OnceCell<Arc<Regions>>,
+    /// What was handed to them last.
+    passed: RefCell<Option<Arc<Passed>>>,
+    /// What they gave back.
+    given_back: RefCell<Option<Cancelled>>,
     signal: OnceCell<Arc<Signal>>,
     /// What went wrong in cleanup, for the owner.
     failures: RefCell<Vec<CleanupFailure>>,
@@ -211,8 +215,38 @@ impl Scope {
 
     /// Hands a cancellation to the regions inside that catch it; false if there are none.
     pub(crate) fn pass_on(&self, cancelled: &Cancelled) -> bool {
+        if !self.is_caught_inside() {
+            return false;
+        }
+        let passed = Passed::new(cancelled.clone());
+        let is_caught = self.pass(&passed);
+        *self.rare().passed.borrow_mut() = Some(passed);
+        is_caught
+    }
+
+    /// Hands on what a scope around has passed.
+    pub(super) fn pass(&self, passed: &Arc<Passed>) -> bool {
         let regions = self.rare.get().and_then(|rare| rare.regions.get());
-        regions.is_some_and(|regions| regions.ask(cancelled))
+        regions.is_some_and(|regions| regions.ask(passed))
+    }
+
+    /// Whether the regions that caught a cancellation are now all gone, and none of them ended for it. Says so once.
+    pub(crate) fn is_given_back(&self) -> bool {
+        let Some(rare) = self.rare.get() else {
+            return false;
+        };
+        let mut passed = rare.passed.borrow_mut();
+        let is_back = passed.as_ref().is_some_and(Passed::is_given_back);
+        if is_back {
+            let cancelled = passed.take().map(|passed| passed.cancelled().clone());
+            *rare.given_back.borrow_mut() = cancelled;
+        }
+        is_back
+    }
+
+    /// A cancellation that was given back, to be delivered again.
+    pub(crate) fn take_given_back(&self) -> Option<Cancelled> {
+        self.rare.get()?.given_back.take()
     }
 
     /// Tells those who listen inside that it is asked to stop.

@@ -401,6 +401,12 @@ fn poll_cleanup_beside(header: &Header) {
     if let Some(cold) = header.cold_if_any() {
         let waker = borrowed_waker(NonNull::from(header));
         cold.scope.poll_beside(&mut Context::from_waker(&waker));
+        if cold.scope.is_given_back() {
+            if let Some(cancelled) = cold.scope.take_given_back() {
+                // It runs, so this only has it polled once more.
+                cancel(header, || cancelled);
+            }
+        }
     }
 }
 

@@ -166,6 +166,11 @@ impl<F: Future> TimeoutParts<'_, F> {
 
     /// Ends the body if the time is up and nothing shields it.
     fn strike(&mut self, cx: &mut Context<'_>) {
+        if let (Time::Caught, Some(sleep)) = (*self.time, &self.sleep) {
+            if self.body.take_given_back().is_some() {
+                *self.time = Time::EndsAt(sleep.deadline());
+            }
+        }
         let (Time::EndsAt(deadline), Some(sleep)) = (*self.time, self.sleep.as_mut()) else {
             return;
         };

@@ -130,6 +130,9 @@ trait ChildBody {
 
     /// Asks the body to end. False if a shield holds it back: then ask again in the next poll.
     fn strike(self: Pin<&mut Self>, cx: &mut Context<'_>, cancelled: &Cancelled) -> bool;
+
+    /// Whether it is to be asked again: what caught the request was dropped.
+    fn has_given_back(self: Pin<&mut Self>) -> bool;
 }
 
 pin_project_lite::pin_project! {
@@ -166,6 +169,10 @@ impl<F: Future, V> ChildBody for Member<F, V> {
 
     fn strike(self: Pin<&mut Self>, cx: &mut Context<'_>, cancelled: &Cancelled) -> bool {
         strike(self.project().body, cx, cancelled)
+    }
+
+    fn has_given_back(self: Pin<&mut Self>) -> bool {
+        self.project().body.take_given_back().is_some()
     }
 }
 
@@ -377,6 +384,7 @@ where
             return;
         }
         let cx = &mut Context::from_waker(self.bell);
+        *self.is_struck &= self.body.take_given_back().is_none();
         if !self.failures.is_empty() && !*self.is_struck {
             let cancelled = Cancelled::by_group("its group failed", self.at);
             *self.is_struck = strike(self.body.as_mut(), cx, &cancelled);
@@ -419,6 +427,7 @@ where
 
     /// Asks a child to end if the group is closing.
     fn strike(&self, child: &mut Child<'_>, cx: &mut Context<'_>) {
+        child.is_struck &= !child.body.as_mut().has_given_back();
         if !child.is_struck && self.core.is_closing() {
             let cancelled = Cancelled::by_group("its group is closing", self.at);
             child.is_struck = child.body.as_mut().strike(cx, &cancelled);
