@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use futures_util::FutureExt;
 use rt::{BoxError, FailureKind, GroupError};
-use support::{Count, Flag, Log, each_size, each_size_virtual, exact, ms};
+use support::{Count, Flag, Log, each_body, each_size, each_size_virtual, exact, ms};
 
 fn messages(error: &GroupError) -> Vec<String> {
     let leaves = error.leaves().into_iter();
@@ -294,4 +294,20 @@ fn n14_a_local_group_needs_no_runtime() {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     while done.as_mut().poll(&mut cx).is_pending() {}
     assert_eq!(*list.lock().unwrap(), [0, 1, 2]);
+}
+
+/// N14: what is around a local group may be spawned, also with a time limit between them.
+#[test]
+fn n14_a_local_group_in_a_time_limit_can_be_spawned() {
+    each_body(|| async {
+        let task = rt::spawn(async {
+            let group = rt::local_group(async |group| {
+                let child = group.spawn_ok(rt::yield_now());
+                child.await?;
+                Ok(7)
+            });
+            rt::timeout(ms(100), group).await
+        });
+        assert_eq!(task.await.unwrap().unwrap().unwrap(), 7);
+    });
 }

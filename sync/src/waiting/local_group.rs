@@ -89,6 +89,7 @@ where
         failures: Vec::new(),
         is_struck: false,
         has_cancelled: false,
+        into_error: |error| error,
         at,
     }
 }
@@ -339,6 +340,8 @@ pin_project_lite::pin_project! {
         is_struck: bool,
         // The children were told that the group is closing.
         has_cancelled: bool,
+        // A pointer, because a bound that says which error it is would break the `Send` of futures around it.
+        into_error: fn(ErrorOf<B>) -> BoxError,
         at: &'static Location<'static>,
     }
 
@@ -359,7 +362,7 @@ pin_project_lite::pin_project! {
 
 impl<B: Future> ScopeParts<'_, '_, B>
 where
-    B::Output: BodyOutput<Error = BoxError>,
+    B::Output: BodyOutput,
 {
     /// Looks at the body or a child that rang.
     fn look(&mut self, number: usize) {
@@ -442,7 +445,7 @@ where
             Err(payload) => resume_unwind(payload),
             Ok(ScopeEnd::Value(Ok(value))) if failures.is_empty() => return Ok(value),
             Ok(ScopeEnd::Value(Err(error))) => failures.push(TaskFailure {
-                kind: FailureKind::Error(error),
+                kind: FailureKind::Error((self.into_error)(error)),
                 name: None,
                 id: None,
                 spawned_at: self.at,
@@ -456,7 +459,7 @@ where
 impl<B> Future for LocalGroupScope<'_, B>
 where
     B: Future,
-    B::Output: BodyOutput<Error = BoxError>,
+    B::Output: BodyOutput,
 {
     type Output = Result<ValueOf<B>, GroupError>;
 
