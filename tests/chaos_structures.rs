@@ -7,6 +7,8 @@
 //! - Cleanup that was registered runs once, to its end or to its own panic.
 //! - Every value is dropped once, and when the program is over no task is left.
 
+#[path = "chaos_structures/drawn.rs"]
+mod drawn;
 mod support;
 
 use std::fmt;
@@ -17,7 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
-use rt::{CancelScope, Policy, TaskGroup, TaskSet};
+use drawn::{Asked, Cleanup, Kind, Part, Random};
+use rt::{CancelScope, TaskGroup, TaskSet};
 use support::{Count, ms, must_end};
 
 const RUNS: u64 = if cfg!(debug_assertions) {
@@ -25,148 +28,6 @@ const RUNS: u64 = if cfg!(debug_assertions) {
 } else {
     40_000
 };
-
-/// A part of a program. Numbers are milliseconds.
-#[derive(Clone, Debug)]
-enum Part {
-    Sleep(u64),
-    Yield,
-    Fail,
-    Panic,
-    Sequence(Vec<Part>),
-    Timeout(u64, Box<Part>),
-    Scope(Asked, Box<Part>),
-    Catch(Box<Part>),
-    Shield(Option<u64>, Box<Part>),
-    Guard(Cleanup, Box<Part>),
-    Defer(Cleanup, Box<Part>),
-    Finally(Cleanup, Box<Part>),
-    Group(Kind, Box<Part>, Vec<Part>),
-    LocalGroup(Box<Part>, Vec<Part>),
-    Set(Vec<Part>),
-    Race(Vec<Part>),
-    RaceOk(Vec<Part>),
-    JoinAll(Vec<Part>),
-    TryGather(Vec<Part>),
-    Gather(Vec<Part>),
-    /// A task that is awaited, cancelled after a while.
-    Task(Option<u64>, Box<Part>),
-    /// Polled by a combinator that knows nothing of scopes, with wakers of its own, and given up after so many polls.
-    Foreign(usize, Vec<Part>),
-    /// Polled once, and then moved into another task.
-    Moved(Box<Part>),
-    /// A task that nobody waits for, and that returns a guard.
-    Loose(Cleanup, Box<Part>),
-}
-
-#[derive(Clone, Debug)]
-enum Asked {
-    Nothing,
-    Cancel(u64),
-    Graceful(u64, u64),
-    Deadline(u64),
-}
-
-#[derive(Clone, Debug)]
-struct Kind {
-    policy: Policy,
-    limit: Option<usize>,
-    deadline: Option<u64>,
-    has_handler: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Cleanup {
-    Short,
-    Sleeps(u64),
-    Panics,
-}
-
-/// Numbers drawn from a seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % n
-    }
-
-    fn maybe(&mut self, n: u64) -> Option<u64> {
-        (self.below(2) == 0).then(|| self.below(n))
-    }
-
-    fn parts(&mut self, depth: u32) -> Vec<Part> {
-        (0..1 + self.below(3)).map(|_| self.part(depth)).collect()
-    }
-
-    fn cleanup(&mut self) -> Cleanup {
-        match self.below(8) {
-            0 => Cleanup::Panics,
-            1..4 => Cleanup::Short,
-            _ => Cleanup::Sleeps(self.below(8)),
-        }
-    }
-
-    fn leaf(&mut self) -> Part {
-        match self.below(12) {
-            0 => Part::Fail,
-            1 => Part::Panic,
-            2..5 => Part::Yield,
-            5 => Part::Sleep(1_000),
-            _ => Part::Sleep(self.below(8)),
-        }
-    }
-
-    fn part(&mut self, depth: u32) -> Part {
-        if depth == 0 {
-            return self.leaf();
-        }
-        let depth = depth - 1;
-        let inner = |random: &mut Self| Box::new(random.part(depth));
-        match self.below(23) {
-            0 => Part::Timeout(self.below(10), inner(self)),
-            1 | 2 => {
-                let asked = match self.below(4) {
-                    0 => Asked::Nothing,
-                    1 => Asked::Cancel(self.below(8)),
-                    2 => Asked::Graceful(self.below(5), self.below(5)),
-                    _ => Asked::Deadline(self.below(8)),
-                };
-                Part::Scope(asked, inner(self))
-            }
-            3 => Part::Catch(inner(self)),
-            4 => Part::Shield(self.maybe(8), inner(self)),
-            5 => Part::Guard(self.cleanup(), inner(self)),
-            6 => Part::Defer(self.cleanup(), inner(self)),
-            7 => Part::Finally(self.cleanup(), inner(self)),
-            8..11 => {
-                let policies = [Policy::FailFast, Policy::CollectAll, Policy::FirstSuccess];
-                let kind = Kind {
-                    policy: policies[self.below(3) as usize],
-                    limit: self.maybe(2).map(|limit| limit as usize + 1),
-                    deadline: self.maybe(10),
-                    has_handler: self.below(4) == 0,
-                };
-                Part::Group(kind, inner(self), self.parts(depth))
-            }
-            11 => Part::LocalGroup(inner(self), self.parts(depth)),
-            12 => Part::Set(self.parts(depth)),
-            13 => Part::Race(self.parts(depth)),
-            14 => Part::RaceOk(self.parts(depth)),
-            15 => Part::JoinAll(self.parts(depth)),
-            16 => Part::TryGather(self.parts(depth)),
-            17 => Part::Gather(self.parts(depth)),
-            18 => Part::Task(self.maybe(8), inner(self)),
-            19 => Part::Foreign(self.below(12) as usize, self.parts(depth)),
-            20 => Part::Moved(inner(self)),
-            21 => Part::Loose(self.cleanup(), inner(self)),
-            _ => Part::Sequence(self.parts(depth)),
-        }
-    }
-}
 
 /// What was begun and is not over, here and in all that is around.
 struct Place {
@@ -631,4 +492,37 @@ fn random_programs_keep_the_laws_on_threads() {
     check_all(RUNS / 4, |seed| {
         support::builder(support::SIZES[seed as usize % support::SIZES.len()])
     });
+}
+
+/// Runs the program of a seed for a while, and then drops its runtime: every value is dropped, and nothing hangs.
+fn interrupt(builder: rt::Builder, seed: u64) {
+    let mut random = Random(seed);
+    let (part, time) = (random.part(3 + (seed % 3) as u32), random.below(12));
+    let grace = [0, 3, 1_000][random.below(3) as usize];
+    let runtime = builder
+        .virtual_time(true)
+        .grace(ms(grace))
+        .on_unhandled(|_| {})
+        .build()
+        .unwrap();
+    let world = World::new();
+    runtime.spawn(world.run(part));
+    runtime.block_on(rt::sleep(ms(time)));
+    drop(runtime);
+    let n_left = world.n_made.get() - world.n_dropped.get();
+    assert_eq!(n_left, 0, "values are left after the end, with seed {seed}");
+    assert_eq!(world.root.n_live.load(SeqCst), 0, "seed {seed}");
+}
+
+#[test]
+fn random_programs_end_with_their_runtime() {
+    for first in (0..RUNS / 2).step_by(250) {
+        must_end(&format!("from seed {first}"), move || {
+            for seed in first..first + 250 {
+                interrupt(rt::Builder::new().workers(3).chaos(seed), seed);
+                let n_workers = support::SIZES[seed as usize % support::SIZES.len()];
+                interrupt(support::builder(n_workers), seed);
+            }
+        });
+    }
 }
