@@ -86,10 +86,10 @@ pub mod stream {
 /// Locks, events, queues and channels. They work on any executor and from plain threads.
 pub mod sync {
     pub use rt_tasks_sync::{
-        Closed, Event, EventStats, Job, Mutex, MutexGuard, MutexStats, OwnedMutexGuard,
-        OwnedPermit, Permit, Queue, QueueStats, Semaphore, SemaphoreStats, ShutDown, TaskDoneError,
-        TooManyPermits, TryAcquireError, TryGetError, TryPutError, event, mutex, oneshot, queue,
-        semaphore,
+        Abandoned, Closed, Event, EventStats, Job, Mutex, MutexGuard, MutexStats, OwnedMutexGuard,
+        OwnedPermit, Permit, Promise, PromiseFuture, PromiseStats, Queue, QueueStats, Semaphore,
+        SemaphoreStats, ShutDown, TaskDoneError, TooManyPermits, TryAcquireError, TryGetError,
+        TryPutError, event, mutex, oneshot, promise, queue, semaphore,
     };
 }
 

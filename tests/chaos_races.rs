@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rt::JoinHandle;
-use rt::sync::{Event, Mutex, Queue, Semaphore, oneshot};
+use rt::sync::{Event, Mutex, Queue, Semaphore, oneshot, promise};
 use rt::test::Chaos;
 use support::{Count, must_end};
 
@@ -92,6 +92,35 @@ fn c2_chaos_a_oneshot_gives_its_value_once() {
             (Err(error), Ok(())) => assert!(error.is_cancelled()),
             (Ok(_), Err(_)) => panic!("received and given back"),
         }
+        canceller.await.unwrap();
+        assert_eq!(dropped.get(), 1);
+    });
+}
+
+/// C2: whoever of many gives up, the others have the value, or learn that none will come.
+#[test]
+fn c2_chaos_a_promise_reaches_all_who_stay() {
+    race("promise", |number| async move {
+        let is_kept = number % 2 == 0;
+        let dropped = Count::default();
+        let value = Arc::new(dropped.on_drop());
+        let (promise, future) = promise();
+        let waiting = [0; 3].map(|_| rt::spawn(future.clone()));
+        drop(future);
+        let setter = rt::spawn(async move {
+            if is_kept {
+                promise.set(value);
+            }
+        });
+        let quitter = number as usize % 3;
+        let canceller = cancel(&waiting[quitter]);
+        for (place, task) in waiting.into_iter().enumerate() {
+            match task.await {
+                Ok(outcome) => assert_eq!(outcome.is_ok(), is_kept),
+                Err(error) => assert!(error.is_cancelled() && place == quitter),
+            }
+        }
+        setter.await.unwrap();
         canceller.await.unwrap();
         assert_eq!(dropped.get(), 1);
     });

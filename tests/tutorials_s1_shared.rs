@@ -8,9 +8,65 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::thread;
 
 use rt::BoxError;
-use rt::sync::{Event, Mutex, Queue, Semaphore, oneshot};
-use support::program::{after, run_each, run_exact, secs};
+use rt::sync::{Event, Mutex, PromiseFuture, Queue, Semaphore, oneshot, promise};
+use support::program::{ValueError, after, run_each, run_exact, secs};
 use support::{Log, builder, each_size, ms, must_end};
+
+/// S1-09: a future is an empty box: someone puts a value or an error in once, and everyone who awaits it goes on.
+#[test]
+fn s1_09_an_empty_box_is_filled_once() {
+    async fn waiter(log: Log, name: &str, future: PromiseFuture<Result<u32, ValueError>>) {
+        log.say(format!("{name} waits"));
+        match future.await.unwrap() {
+            Ok(value) => log.say(format!("{name} got {value}")),
+            Err(error) => log.say(format!("{name} failed: {error}")),
+        }
+    }
+    async fn program(log: Log) {
+        for outcome in [Ok(42), Err(ValueError("no value"))] {
+            let (promise, future) = promise();
+            let waiting =
+                ["A", "B", "C"].map(|name| rt::spawn(waiter(log.clone(), name, future.clone())));
+            rt::sleep(secs(1)).await;
+            assert!(future.try_get().is_none());
+            log.say("set");
+            promise.set(outcome);
+            for task in waiting {
+                task.await.unwrap();
+            }
+            assert!(future.is_set());
+        }
+    }
+    let run = run_exact(program);
+    let expected = [
+        "A waits",
+        "B waits",
+        "C waits",
+        "set",
+        "A got 42",
+        "B got 42",
+        "C got 42",
+        "A waits",
+        "B waits",
+        "C waits",
+        "set",
+        "A failed: no value",
+        "B failed: no value",
+        "C failed: no value",
+    ];
+    assert_eq!(run.log, expected);
+    assert_eq!(run.took, secs(2));
+    run_each(program, |run| {
+        assert_eq!(run.took, secs(2));
+        for name in ["A", "B", "C"] {
+            run.log.assert_before("set", &format!("{name} got 42"));
+            run.log.assert_before(
+                &format!("{name} got 42"),
+                &format!("{name} failed: no value"),
+            );
+        }
+    });
+}
 
 /// S1-25, E9: what is read before a suspension and written after it loses what others wrote meanwhile.
 #[test]

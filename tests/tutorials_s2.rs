@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use rt::stream::StreamExt;
-use rt::sync::{Event, Mutex, Queue, Semaphore, oneshot};
+use rt::sync::{Event, Mutex, Queue, Semaphore, oneshot, promise};
 use rt::{CancelScope, TaskGroup, Until};
 use support::program::{Run, ValueError, after, assert_error, run_each, run_exact, secs};
 use support::{Flag, Log, assert_well, each_builder, each_size, exact, ms, must_end};
@@ -257,10 +257,10 @@ fn s2_10_gathered_and_as_completed() {
 #[test]
 fn s2_11_callbacks_timers_and_threads_meet_in_order() {
     async fn program(log: Log) {
-        let (set_timer, by_timer) = oneshot::channel();
-        let (set_thread, by_thread) = oneshot::channel();
+        let (set_timer, by_timer) = promise();
+        let (set_thread, by_thread) = promise();
         let task = rt::spawn(after(ms(60), "T1 done".to_owned()));
-        rt::time::call_later(ms(30), move || set_timer.send("future-result").unwrap());
+        rt::time::call_later(ms(30), move || set_timer.set("future-result"));
         let waiter = rt::spawn(async move { format!("waiter got {}", by_timer.await.unwrap()) });
         for task in [&task, &waiter] {
             let log = log.clone();
@@ -268,7 +268,7 @@ fn s2_11_callbacks_timers_and_threads_meet_in_order() {
         }
         let thread = thread::spawn(move || {
             thread::sleep(ms(10));
-            set_thread.send("from-thread").unwrap();
+            set_thread.set("from-thread");
         });
         let (task, waiter, by_thread) = rt::join!(task, waiter, by_thread);
         let gathered = [&task.unwrap(), &waiter.unwrap(), by_thread.unwrap()];

@@ -2,7 +2,13 @@
 //! type-checked, not run; the examples are what runs.
 
 // They stand as users wrote them, style included.
-#![allow(dead_code, missing_docs, clippy::manual_async_fn)]
+#![allow(
+    dead_code,
+    missing_docs,
+    clippy::manual_async_fn,
+    clippy::type_complexity,
+    clippy::useless_vec
+)]
 
 #[rustfmt::skip]
 #[path = "usage/collect_all.rs"]
@@ -31,6 +37,9 @@ mod retry_client;
 #[rustfmt::skip]
 #[path = "usage/select_shutdown.rs"]
 mod select_shutdown;
+#[rustfmt::skip]
+#[path = "usage/sync_callback.rs"]
+mod sync_callback;
 #[rustfmt::skip]
 #[path = "usage/timeouts_guards.rs"]
 mod timeouts_guards;

@@ -6,6 +6,7 @@
 pub mod event;
 pub mod mutex;
 pub mod oneshot;
+pub mod promise;
 pub mod queue;
 pub mod semaphore;
 
@@ -37,9 +38,10 @@ pub use group_scope::{GroupBuilder, GroupScope};
 pub use group_start::{Ready, Start, StartError, TryStart};
 pub use group_turn::SpawnInTurn;
 pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
+pub use promise::{Abandoned, Promise, PromiseFuture, promise};
 pub use queue::{Job, Queue, ShutDown, TaskDoneError, TryGetError, TryPutError};
 pub use semaphore::{Closed, OwnedPermit, Permit, Semaphore, TooManyPermits, TryAcquireError};
-pub use stats::{EventStats, MutexStats, QueueStats, SemaphoreStats};
+pub use stats::{EventStats, MutexStats, PromiseStats, QueueStats, SemaphoreStats};
 pub use waiting::as_completed::{AsCompleted, as_completed};
 pub use waiting::gather::{Gather, JoinAll, gather, gather_settled, join_all, try_gather};
 pub use waiting::local_group::{LocalGroup, LocalGroupScope, LocalHandle, NoValue, local_group};

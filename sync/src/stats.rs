@@ -33,6 +33,16 @@ pub struct EventStats {
     pub n_waiting: usize,
 }
 
+/// What a [`PromiseFuture`](crate::PromiseFuture) tells about its promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PromiseStats {
+    /// Whether the value is there.
+    pub is_set: bool,
+    /// Tasks and threads that wait for it.
+    pub n_waiting: usize,
+}
+
 /// What a [`Queue`](crate::Queue) tells about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

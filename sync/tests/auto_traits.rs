@@ -2,13 +2,14 @@
 
 use std::cell::Cell;
 use std::error::Error;
+use std::marker::PhantomPinned;
 use std::rc::Rc;
 
 use rt_tasks_sync::queue::{self, Items};
 use rt_tasks_sync::{
-    Closed, Event, Job, Mutex, MutexGuard, OwnedMutexGuard, OwnedPermit, Permit, Queue, Semaphore,
-    ShutDown, TaskDoneError, TooManyPermits, TryAcquireError, TryGetError, TryPutError, event,
-    mutex, oneshot, semaphore,
+    Abandoned, Closed, Event, Job, Mutex, MutexGuard, OwnedMutexGuard, OwnedPermit, Permit,
+    Promise, PromiseFuture, Queue, Semaphore, ShutDown, TaskDoneError, TooManyPermits,
+    TryAcquireError, TryGetError, TryPutError, event, mutex, oneshot, semaphore,
 };
 
 /// `Send` and not `Sync`.
@@ -80,6 +81,12 @@ const _: () = {
         oneshot::Receiver<SendOnly>:           true  true  true;
         oneshot::Receiver<Neither>:            false false true;
         oneshot::Closed<'static, SendOnly>:    true  true  true;
+        Promise<u8>:                           true  true  true;
+        Promise<SendOnly>:                     false false true;
+        PromiseFuture<u8>:                     true  true  true;
+        PromiseFuture<SendOnly>:               false false true;
+        PromiseFuture<SyncOnly>:               false false true;
+        PromiseFuture<PhantomPinned>:          true  true  true;
         ShutDown<SendOnly>:                    true  true  true;
         ShutDown<Neither>:                     false false true;
         ShutDown:                              true  true  true;
@@ -99,6 +106,7 @@ fn errors_go_into_a_box() {
     boxed::<TryPutError<u8>>();
     boxed::<TryGetError>();
     boxed::<TaskDoneError>();
+    boxed::<Abandoned>();
     boxed::<oneshot::RecvError>();
     boxed::<oneshot::TryRecvError>();
 }

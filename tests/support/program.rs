@@ -102,7 +102,7 @@ pub(crate) fn assert_error<T: Debug, E: ToString>(result: Result<T, E>, text: &s
 }
 
 /// The error that the tutorials raise.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ValueError(pub(crate) &'static str);
 
 impl fmt::Display for ValueError {

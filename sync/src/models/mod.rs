@@ -6,6 +6,7 @@
 mod members;
 mod mutex;
 mod oneshot;
+mod promise;
 mod queue;
 mod semaphore;
 mod wait_list;
