@@ -86,10 +86,11 @@ pub mod stream {
 /// Locks, events, queues and channels. They work on any executor and from plain threads.
 pub mod sync {
     pub use rt_tasks_sync::{
-        Abandoned, Closed, Event, EventStats, Job, Mutex, MutexGuard, MutexStats, OwnedMutexGuard,
-        OwnedPermit, Permit, Promise, PromiseFuture, PromiseStats, Queue, QueueStats, Semaphore,
-        SemaphoreStats, ShutDown, TaskDoneError, TooManyPermits, TryAcquireError, TryGetError,
-        TryPutError, event, mutex, oneshot, promise, queue, semaphore,
+        Abandoned, Barrier, BarrierStats, BarrierWait, Broken, Closed, Event, EventStats, Job,
+        Mutex, MutexGuard, MutexStats, OwnedMutexGuard, OwnedPermit, Permit, Promise,
+        PromiseFuture, PromiseStats, Queue, QueueStats, Semaphore, SemaphoreStats, ShutDown,
+        TaskDoneError, TooManyPermits, TryAcquireError, TryGetError, TryPutError, barrier, event,
+        mutex, oneshot, promise, queue, semaphore,
     };
 }
 

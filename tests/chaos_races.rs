@@ -7,11 +7,12 @@
 mod support;
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rt::JoinHandle;
-use rt::sync::{Event, Mutex, Queue, Semaphore, oneshot, promise};
+use rt::sync::{Barrier, Event, Mutex, Queue, Semaphore, oneshot, promise};
 use rt::test::Chaos;
 use support::{Count, must_end};
 
@@ -201,6 +202,38 @@ fn e1_chaos_a_pulse_reaches_everyone_who_waits() {
         for task in tasks {
             task.await.unwrap();
         }
+    });
+}
+
+/// B1, B2: four meet in pairs, and one of them is cancelled: nobody is in two pairs, and nobody waits for one who
+/// has left.
+#[test]
+fn b1_b2_chaos_a_barrier_counts_who_is_there() {
+    race("barrier", |_| async {
+        let barrier = Arc::new(Barrier::new(NonZeroUsize::new(2).unwrap()));
+        let [victim, stayers @ ..] = [(); 4].map(|()| {
+            let barrier = barrier.clone();
+            rt::spawn(async move { barrier.wait().await.unwrap().index })
+        });
+        let canceller = cancel(&victim);
+        let mut indices: Vec<usize> = victim.await.into_iter().collect();
+        canceller.await.unwrap();
+        let n_through = || stayers.iter().filter(|task| task.is_finished()).count();
+        while n_through() < 3 {
+            // Without the victim the last of the others may be alone.
+            if n_through() == 2 && barrier.waiting() == 1 {
+                indices.push(barrier.wait().await.unwrap().index);
+            }
+            rt::yield_now().await;
+        }
+        for stayer in stayers {
+            indices.push(stayer.await.unwrap());
+        }
+        indices.sort();
+        // Three, if the victim was dropped on its way out and took its index along.
+        let expected: &[&[usize]] = &[&[0, 0, 1, 1], &[0, 0, 1], &[0, 1, 1]];
+        assert!(expected.contains(&&*indices), "{indices:?}");
+        assert_eq!(barrier.waiting(), 0);
     });
 }
 

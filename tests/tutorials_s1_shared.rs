@@ -3,12 +3,14 @@
 
 mod support;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::thread;
+use std::time::Duration;
 
-use rt::BoxError;
-use rt::sync::{Event, Mutex, PromiseFuture, Queue, Semaphore, oneshot, promise};
+use rt::sync::{Barrier, Event, Mutex, PromiseFuture, Queue, Semaphore, oneshot, promise};
+use rt::{BoxError, Instant};
 use support::program::{ValueError, after, run_each, run_exact, secs};
 use support::{Log, builder, each_size, ms, must_end};
 
@@ -209,6 +211,38 @@ fn s1_29_workers_wait_for_the_database() {
     run_each(program, move |run| {
         assert_eq!(run.log.place("Database is ready"), 2);
         assert_eq!(run.took, secs(3), "they worked side by side");
+    });
+}
+
+/// S1-30: three tasks arrive after one, two and three seconds, and pass together.
+#[test]
+fn s1_30_three_tasks_pass_when_the_last_arrives() {
+    async fn worker(log: Log, barrier: Arc<Barrier>, number: u64) -> Duration {
+        let start = Instant::now();
+        rt::sleep(secs(number)).await;
+        log.say(format!("Task {number} reached the barrier (Stage 1)"));
+        barrier.wait().await.unwrap();
+        log.say("Barrier passed! (Stage 2)");
+        start.elapsed()
+    }
+    async fn program(log: Log) -> Vec<Duration> {
+        let barrier = Arc::new(Barrier::new(NonZeroUsize::new(3).unwrap()));
+        rt::join_all((1..=3).map(|number| worker(log.clone(), barrier.clone(), number))).await
+    }
+    run_each(program, |run| {
+        assert_eq!(
+            run.log,
+            [
+                "Task 1 reached the barrier (Stage 1)",
+                "Task 2 reached the barrier (Stage 1)",
+                "Task 3 reached the barrier (Stage 1)",
+                "Barrier passed! (Stage 2)",
+                "Barrier passed! (Stage 2)",
+                "Barrier passed! (Stage 2)",
+            ]
+        );
+        assert_eq!(run.value, [secs(3); 3]);
+        assert_eq!(run.took, secs(3));
     });
 }
 

@@ -3,6 +3,7 @@
 //! The primitives work on any executor and from plain threads: they know wakers and nothing else of who
 //! runs them. Users depend on the facade package `rt-tasks`, where they stand in `rt::sync`.
 
+pub mod barrier;
 pub mod event;
 pub mod mutex;
 pub mod oneshot;
@@ -29,6 +30,7 @@ mod group_turn;
 pub mod stream;
 mod waiting;
 
+pub use barrier::{Barrier, BarrierWait, Broken};
 pub use event::Event;
 pub use group::{BoxError, TaskGroup, ok};
 pub use group_child::{ChildOutput, GroupHandle};
@@ -41,7 +43,7 @@ pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
 pub use promise::{Abandoned, Promise, PromiseFuture, promise};
 pub use queue::{Job, Queue, ShutDown, TaskDoneError, TryGetError, TryPutError};
 pub use semaphore::{Closed, OwnedPermit, Permit, Semaphore, TooManyPermits, TryAcquireError};
-pub use stats::{EventStats, MutexStats, PromiseStats, QueueStats, SemaphoreStats};
+pub use stats::{BarrierStats, EventStats, MutexStats, PromiseStats, QueueStats, SemaphoreStats};
 pub use waiting::as_completed::{AsCompleted, as_completed};
 pub use waiting::gather::{Gather, JoinAll, gather, gather_settled, join_all, try_gather};
 pub use waiting::local_group::{LocalGroup, LocalGroupScope, LocalHandle, NoValue, local_group};

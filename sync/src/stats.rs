@@ -33,6 +33,18 @@ pub struct EventStats {
     pub n_waiting: usize,
 }
 
+/// What a [`Barrier`](crate::Barrier) tells about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BarrierStats {
+    /// How many have to arrive for it to open.
+    pub n_parties: usize,
+    /// Tasks and threads that have arrived and wait for the others.
+    pub n_waiting: usize,
+    /// Whether it was aborted.
+    pub is_broken: bool,
+}
+
 /// What a [`PromiseFuture`](crate::PromiseFuture) tells about its promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -7,9 +7,10 @@ use std::rc::Rc;
 
 use rt_tasks_sync::queue::{self, Items};
 use rt_tasks_sync::{
-    Abandoned, Closed, Event, Job, Mutex, MutexGuard, OwnedMutexGuard, OwnedPermit, Permit,
-    Promise, PromiseFuture, Queue, Semaphore, ShutDown, TaskDoneError, TooManyPermits,
-    TryAcquireError, TryGetError, TryPutError, event, mutex, oneshot, semaphore,
+    Abandoned, Barrier, Broken, Closed, Event, Job, Mutex, MutexGuard, OwnedMutexGuard,
+    OwnedPermit, Permit, Promise, PromiseFuture, Queue, Semaphore, ShutDown, TaskDoneError,
+    TooManyPermits, TryAcquireError, TryGetError, TryPutError, barrier, event, mutex, oneshot,
+    semaphore,
 };
 
 /// `Send` and not `Sync`.
@@ -65,6 +66,8 @@ const _: () = {
         semaphore::AcquireOwned:               true  true  false;
         Event:                                 true  true  true;
         event::Wait<'static>:                  true  true  false;
+        Barrier:                               true  true  true;
+        barrier::Wait<'static>:                true  true  false;
         Queue<SendOnly>:                       true  true  true;
         Queue<Neither>:                        false false true;
         Job<SendOnly>:                         true  false true;
@@ -101,6 +104,7 @@ fn errors_go_into_a_box() {
     boxed::<Closed>();
     boxed::<TryAcquireError>();
     boxed::<TooManyPermits>();
+    boxed::<Broken>();
     boxed::<ShutDown>();
     boxed::<ShutDown<Box<dyn FnOnce() + Send>>>();
     boxed::<TryPutError<u8>>();

@@ -3,6 +3,7 @@
 //!
 //! `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test --release -p rt-tasks-sync --lib models`
 
+mod barrier;
 mod members;
 mod mutex;
 mod oneshot;
