@@ -87,10 +87,10 @@ pub mod stream {
 pub mod sync {
     pub use rt_tasks_sync::{
         Abandoned, Barrier, BarrierStats, BarrierWait, Broken, Closed, Event, EventStats, Job,
-        Mutex, MutexGuard, MutexStats, OwnedMutexGuard, OwnedPermit, Permit, Promise,
-        PromiseFuture, PromiseStats, Queue, QueueStats, Semaphore, SemaphoreStats, ShutDown,
-        TaskDoneError, TooManyPermits, TryAcquireError, TryGetError, TryPutError, barrier, event,
-        mutex, oneshot, promise, queue, semaphore,
+        Mutex, MutexGuard, MutexStats, OnceCell, OnceCellStats, OwnedMutexGuard, OwnedPermit,
+        Permit, Promise, PromiseFuture, PromiseStats, Queue, QueueStats, Semaphore, SemaphoreStats,
+        ShutDown, TaskDoneError, TooManyPermits, TryAcquireError, TryGetError, TryPutError,
+        barrier, event, mutex, once_cell, oneshot, promise, queue, semaphore,
     };
 }
 

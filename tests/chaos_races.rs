@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rt::JoinHandle;
-use rt::sync::{Barrier, Event, Mutex, Queue, Semaphore, oneshot, promise};
+use rt::sync::{Barrier, Event, Mutex, OnceCell, Queue, Semaphore, oneshot, promise};
 use rt::test::Chaos;
 use support::{Count, must_end};
 
@@ -124,6 +124,39 @@ fn c2_chaos_a_promise_reaches_all_who_stay() {
         setter.await.unwrap();
         canceller.await.unwrap();
         assert_eq!(dropped.get(), 1);
+    });
+}
+
+/// C2: whoever of many gives up, making the value or waiting for it, one of the others makes it, and only one.
+#[test]
+fn c2_chaos_a_cell_is_filled_by_one_who_stays() {
+    race("cell", |number| async move {
+        let cell = Arc::new(OnceCell::new());
+        let tasks: Vec<_> = (0..3)
+            .map(|index| {
+                let cell = cell.clone();
+                rt::spawn(async move {
+                    let make = async || {
+                        rt::yield_now().await;
+                        (index + number % 4 != 3).then_some(index).ok_or("failed")
+                    };
+                    cell.get_or_try_init(make).await.copied()
+                })
+            })
+            .collect();
+        let canceller = cancel(&tasks[number as usize % 3]);
+        let mut values = Vec::new();
+        for task in tasks {
+            match task.await {
+                Ok(Ok(value)) => values.push(value),
+                Ok(Err(error)) => assert_eq!(error, "failed"),
+                Err(error) => assert!(error.is_cancelled()),
+            }
+        }
+        canceller.await.unwrap();
+        assert!(!values.is_empty(), "nobody made the value");
+        assert!(values.iter().all(|value| Some(value) == cell.get()));
+        assert_eq!(cell.stats().n_waiting, 0);
     });
 }
 

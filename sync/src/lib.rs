@@ -6,6 +6,7 @@
 pub mod barrier;
 pub mod event;
 pub mod mutex;
+pub mod once_cell;
 pub mod oneshot;
 pub mod promise;
 pub mod queue;
@@ -40,10 +41,13 @@ pub use group_scope::{GroupBuilder, GroupScope};
 pub use group_start::{Ready, Start, StartError, TryStart};
 pub use group_turn::SpawnInTurn;
 pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
+pub use once_cell::OnceCell;
 pub use promise::{Abandoned, Promise, PromiseFuture, promise};
 pub use queue::{Job, Queue, ShutDown, TaskDoneError, TryGetError, TryPutError};
 pub use semaphore::{Closed, OwnedPermit, Permit, Semaphore, TooManyPermits, TryAcquireError};
-pub use stats::{BarrierStats, EventStats, MutexStats, PromiseStats, QueueStats, SemaphoreStats};
+pub use stats::{
+    BarrierStats, EventStats, MutexStats, OnceCellStats, PromiseStats, QueueStats, SemaphoreStats,
+};
 pub use waiting::as_completed::{AsCompleted, as_completed};
 pub use waiting::gather::{Gather, JoinAll, gather, gather_settled, join_all, try_gather};
 pub use waiting::local_group::{LocalGroup, LocalGroupScope, LocalHandle, NoValue, local_group};

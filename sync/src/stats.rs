@@ -45,6 +45,16 @@ pub struct BarrierStats {
     pub is_broken: bool,
 }
 
+/// What a [`OnceCell`](crate::OnceCell) tells about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OnceCellStats {
+    /// Whether the value is there.
+    pub is_set: bool,
+    /// Tasks and threads that wait until another one has made it.
+    pub n_waiting: usize,
+}
+
 /// What a [`PromiseFuture`](crate::PromiseFuture) tells about its promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -7,10 +7,10 @@ use std::rc::Rc;
 
 use rt_tasks_sync::queue::{self, Items};
 use rt_tasks_sync::{
-    Abandoned, Barrier, Broken, Closed, Event, Job, Mutex, MutexGuard, OwnedMutexGuard,
+    Abandoned, Barrier, Broken, Closed, Event, Job, Mutex, MutexGuard, OnceCell, OwnedMutexGuard,
     OwnedPermit, Permit, Promise, PromiseFuture, Queue, Semaphore, ShutDown, TaskDoneError,
-    TooManyPermits, TryAcquireError, TryGetError, TryPutError, barrier, event, mutex, oneshot,
-    semaphore,
+    TooManyPermits, TryAcquireError, TryGetError, TryPutError, barrier, event, mutex, once_cell,
+    oneshot, semaphore,
 };
 
 /// `Send` and not `Sync`.
@@ -18,6 +18,8 @@ type SendOnly = Cell<u8>;
 /// `Sync` and not `Send`.
 type SyncOnly = std::sync::MutexGuard<'static, u8>;
 type Neither = Rc<u8>;
+/// A value of the first type, made by a future of the second.
+type Get<T, M> = once_cell::GetOrInit<'static, T, fn() -> M, M>;
 
 /// Says whether a type implements a trait: an inherent constant hides the trait's where its bound holds.
 macro_rules! implements {
@@ -84,6 +86,13 @@ const _: () = {
         oneshot::Receiver<SendOnly>:           true  true  true;
         oneshot::Receiver<Neither>:            false false true;
         oneshot::Closed<'static, SendOnly>:    true  true  true;
+        OnceCell<u8>:                          true  true  true;
+        OnceCell<SendOnly>:                    true  false true;
+        OnceCell<SyncOnly>:                    false false true;
+        Get<u8, u8>:                           true  true  false;
+        Get<SendOnly, u8>:                     false false false;
+        Get<u8, SendOnly>:                     true  false false;
+        Get<u8, Neither>:                      false false false;
         Promise<u8>:                           true  true  true;
         Promise<SendOnly>:                     false false true;
         PromiseFuture<u8>:                     true  true  true;

@@ -6,6 +6,7 @@
 mod barrier;
 mod members;
 mod mutex;
+mod once_cell;
 mod oneshot;
 mod promise;
 mod queue;
