@@ -86,11 +86,12 @@ pub mod stream {
 /// Locks, events, queues and channels. They work on any executor and from plain threads.
 pub mod sync {
     pub use rt_tasks_sync::{
-        Abandoned, Barrier, BarrierStats, BarrierWait, Broken, Closed, Event, EventStats, Job,
-        Mutex, MutexGuard, MutexStats, OnceCell, OnceCellStats, OwnedMutexGuard, OwnedPermit,
-        Permit, Promise, PromiseFuture, PromiseStats, Queue, QueueStats, Semaphore, SemaphoreStats,
-        ShutDown, TaskDoneError, TooManyPermits, TryAcquireError, TryGetError, TryPutError,
-        barrier, event, mutex, once_cell, oneshot, promise, queue, semaphore,
+        Abandoned, Barrier, BarrierStats, BarrierWait, Broken, Closed, Condvar, CondvarStats,
+        Event, EventStats, Job, Mutex, MutexGuard, MutexStats, OnceCell, OnceCellStats,
+        OwnedMutexGuard, OwnedPermit, Permit, Promise, PromiseFuture, PromiseStats, Queue,
+        QueueStats, Semaphore, SemaphoreStats, ShutDown, TaskDoneError, TooManyPermits,
+        TryAcquireError, TryGetError, TryPutError, barrier, condvar, event, mutex, once_cell,
+        oneshot, promise, queue, semaphore,
     };
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rt::JoinHandle;
-use rt::sync::{Barrier, Event, Mutex, OnceCell, Queue, Semaphore, oneshot, promise};
+use rt::sync::{Barrier, Condvar, Event, Mutex, OnceCell, Queue, Semaphore, oneshot, promise};
 use rt::test::Chaos;
 use support::{Count, must_end};
 
@@ -235,6 +235,38 @@ fn e1_chaos_a_pulse_reaches_everyone_who_waits() {
         for task in tasks {
             task.await.unwrap();
         }
+    });
+}
+
+/// V3: of two waiters one is cancelled while one is notified: exactly one notification arrives, and the lock is free.
+#[test]
+fn v3_chaos_a_notification_outlives_its_waiter() {
+    race("condvar", |_| async {
+        let shared = Arc::new((Mutex::new(()), Condvar::new()));
+        let [victim, stayer] = [(); 2].map(|()| {
+            let shared = shared.clone();
+            rt::spawn(async move {
+                let (mutex, condvar) = &*shared;
+                drop(condvar.wait(mutex.lock().await).await);
+            })
+        });
+        while shared.1.stats().n_waiting < 2 {
+            rt::yield_now().await;
+        }
+        let notifier = rt::spawn({
+            let shared = shared.clone();
+            async move { shared.1.notify_one() }
+        });
+        let canceller = cancel(&victim);
+        let has_victim_returned = victim.await.is_ok();
+        notifier.await.unwrap();
+        canceller.await.unwrap();
+        if has_victim_returned {
+            assert_eq!(shared.1.stats().n_waiting, 1, "one notification, two woken");
+            shared.1.notify_one();
+        }
+        stayer.await.unwrap();
+        assert!(!shared.0.is_locked());
     });
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use rt::sync::{Barrier, Event, Mutex, PromiseFuture, Queue, Semaphore, oneshot, promise};
+use rt::sync::{Barrier, Condvar, Event, Mutex, PromiseFuture, Queue, Semaphore, oneshot, promise};
 use rt::{BoxError, Instant};
 use support::program::{ValueError, after, run_each, run_exact, secs};
 use support::{Log, builder, each_size, ms, must_end};
@@ -243,6 +243,46 @@ fn s1_30_three_tasks_pass_when_the_last_arrives() {
         );
         assert_eq!(run.value, [secs(3); 3]);
         assert_eq!(run.took, secs(3));
+    });
+}
+
+/// S1-31: a condition is a lock to wait with: who waits gives the lock up, and looks again when it is notified.
+#[test]
+fn s1_31_consumers_wait_until_there_is_something() {
+    type Shared = Arc<(Mutex<Vec<u32>>, Condvar)>;
+    async fn consumer(log: Log, shared: Shared, name: &str) {
+        let (items, changed) = &*shared;
+        let items = items.lock().await;
+        log.say(format!("{name} waits"));
+        let mut items = changed.wait_while(items, |items| items.is_empty()).await;
+        log.say(format!("{name} got {}", items.remove(0)));
+    }
+    async fn program(log: Log) {
+        let shared = Shared::default();
+        let consumers =
+            ["A", "B"].map(|name| rt::spawn(consumer(log.clone(), shared.clone(), name)));
+        let (items, changed) = &*shared;
+        for item in 1..=2 {
+            rt::sleep(secs(1)).await;
+            let mut items = items.lock().await;
+            items.push(item);
+            changed.notify_one();
+            log.say(format!("put {item}"));
+        }
+        for consumer in consumers {
+            consumer.await.unwrap();
+        }
+    }
+    let run = run_exact(program);
+    assert_eq!(
+        run.log,
+        ["A waits", "B waits", "put 1", "A got 1", "put 2", "B got 2"]
+    );
+    run_each(program, |run| {
+        let lines = run.log.lines();
+        assert_eq!((&*lines[2], &*lines[4]), ("put 1", "put 2"));
+        assert!(lines[3].ends_with("got 1") && lines[5].ends_with("got 2"));
+        assert_eq!(run.took, secs(2));
     });
 }
 

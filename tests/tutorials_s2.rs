@@ -7,8 +7,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use rt::stream::StreamExt;
-use rt::sync::{Event, Mutex, Queue, Semaphore, oneshot, promise};
-use rt::{CancelScope, TaskGroup, Until};
+use rt::sync::{Condvar, Event, Mutex, Queue, Semaphore, oneshot, promise};
+use rt::{CancelScope, Instant, TaskGroup, Until};
 use support::program::{Run, ValueError, after, assert_error, run_each, run_exact, secs};
 use support::{Flag, Log, assert_well, each_builder, each_size, exact, ms, must_end};
 
@@ -205,6 +205,35 @@ fn s2_08_what_tasks_meet_at() {
     run_each(program, |run| {
         assert_eq!(run.log.lines()[4], "total 10");
         assert_eq!(run.took, secs(1 + 2), "two at a time");
+    });
+}
+
+/// S2-08: a condition waits for a state that several tasks bring about.
+#[test]
+fn s2_08_a_condition_waits_for_a_state() {
+    async fn program(log: Log) {
+        let progress = Arc::new((Mutex::new(0), Condvar::new()));
+        let downloads = (1..=4).map(|n| {
+            let progress = progress.clone();
+            rt::spawn(async move {
+                rt::sleep(secs(n)).await;
+                *progress.0.lock().await += 1;
+                progress.1.notify_all();
+            })
+        });
+        let downloads: Vec<_> = downloads.collect();
+        let (n_done, changed) = &*progress;
+        let start = Instant::now();
+        let n_done = changed.wait_while(n_done.lock().await, |n| *n < 3).await;
+        log.say(format!("{n_done} are through after {:?}", start.elapsed()));
+        drop(n_done);
+        for download in downloads {
+            download.await.unwrap();
+        }
+    }
+    run_each(program, |run| {
+        assert_eq!(run.log, ["3 are through after 3s"]);
+        assert_eq!(run.took, secs(4));
     });
 }
 

@@ -4,6 +4,7 @@
 //! runs them. Users depend on the facade package `rt-tasks`, where they stand in `rt::sync`.
 
 pub mod barrier;
+pub mod condvar;
 pub mod event;
 pub mod mutex;
 pub mod once_cell;
@@ -32,6 +33,7 @@ pub mod stream;
 mod waiting;
 
 pub use barrier::{Barrier, BarrierWait, Broken};
+pub use condvar::Condvar;
 pub use event::Event;
 pub use group::{BoxError, TaskGroup, ok};
 pub use group_child::{ChildOutput, GroupHandle};
@@ -46,7 +48,8 @@ pub use promise::{Abandoned, Promise, PromiseFuture, promise};
 pub use queue::{Job, Queue, ShutDown, TaskDoneError, TryGetError, TryPutError};
 pub use semaphore::{Closed, OwnedPermit, Permit, Semaphore, TooManyPermits, TryAcquireError};
 pub use stats::{
-    BarrierStats, EventStats, MutexStats, OnceCellStats, PromiseStats, QueueStats, SemaphoreStats,
+    BarrierStats, CondvarStats, EventStats, MutexStats, OnceCellStats, PromiseStats, QueueStats,
+    SemaphoreStats,
 };
 pub use waiting::as_completed::{AsCompleted, as_completed};
 pub use waiting::gather::{Gather, JoinAll, gather, gather_settled, join_all, try_gather};

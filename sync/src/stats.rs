@@ -33,6 +33,14 @@ pub struct EventStats {
     pub n_waiting: usize,
 }
 
+/// What a [`Condvar`](crate::Condvar) tells about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CondvarStats {
+    /// Tasks and threads that wait for a notification.
+    pub n_waiting: usize,
+}
+
 /// What a [`Barrier`](crate::Barrier) tells about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -7,10 +7,10 @@ use std::rc::Rc;
 
 use rt_tasks_sync::queue::{self, Items};
 use rt_tasks_sync::{
-    Abandoned, Barrier, Broken, Closed, Event, Job, Mutex, MutexGuard, OnceCell, OwnedMutexGuard,
-    OwnedPermit, Permit, Promise, PromiseFuture, Queue, Semaphore, ShutDown, TaskDoneError,
-    TooManyPermits, TryAcquireError, TryGetError, TryPutError, barrier, event, mutex, once_cell,
-    oneshot, semaphore,
+    Abandoned, Barrier, Broken, Closed, Condvar, Event, Job, Mutex, MutexGuard, OnceCell,
+    OwnedMutexGuard, OwnedPermit, Permit, Promise, PromiseFuture, Queue, Semaphore, ShutDown,
+    TaskDoneError, TooManyPermits, TryAcquireError, TryGetError, TryPutError, barrier, condvar,
+    event, mutex, once_cell, oneshot, semaphore,
 };
 
 /// `Send` and not `Sync`.
@@ -68,6 +68,11 @@ const _: () = {
         semaphore::AcquireOwned:               true  true  false;
         Event:                                 true  true  true;
         event::Wait<'static>:                  true  true  false;
+        Condvar:                               true  true  true;
+        condvar::Wait<'static, MutexGuard<'static, SendOnly>>: true false false;
+        condvar::Wait<'static, MutexGuard<'static, u8>>: true true false;
+        condvar::Wait<'static, MutexGuard<'static, Neither>>: false false false;
+        condvar::Wait<'static, OwnedMutexGuard<SendOnly>>: true false false;
         Barrier:                               true  true  true;
         barrier::Wait<'static>:                true  true  false;
         Queue<SendOnly>:                       true  true  true;
