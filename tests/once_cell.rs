@@ -54,7 +54,7 @@ fn a_call_does_nothing_before_it_is_awaited() {
     });
 }
 
-/// The next in line makes the value when the one before is cancelled, and not before that has cleaned up.
+/// The next in line makes the value when the one before is cancelled.
 #[test]
 fn a_cancelled_maker_hands_over_to_the_next() {
     let log = Log::default();
@@ -82,6 +82,27 @@ fn a_cancelled_maker_hands_over_to_the_next() {
     });
     let expected = ["first begins", "first ends", "second begins", "second ends"];
     assert_eq!(log, expected);
+}
+
+/// Cleaning up is part of the turn: while one does, the next still waits.
+#[test]
+fn the_turn_ends_after_the_cleanup() {
+    struct Looks<'a>(&'a OnceCell<u32>);
+    impl Drop for Looks<'_> {
+        fn drop(&mut self) {
+            assert_eq!(self.0.stats().n_waiting, 1);
+        }
+    }
+    let cell = OnceCell::new();
+    let mut holder = Box::pin(cell.get_or_init(|| async {
+        let _looks = Looks(&cell);
+        pending().await
+    }));
+    let mut next = Box::pin(cell.get_or_init(|| ready(7)));
+    assert!(poll_once(&mut holder).is_pending());
+    assert!(poll_once(&mut next).is_pending());
+    drop(holder);
+    assert_eq!(poll_once(&mut next), Poll::Ready(&7));
 }
 
 /// Who was handed the turn and is dropped before it ran hands it on.
