@@ -38,7 +38,9 @@ pub use cancel::{
     defer, finally, guard, on_cancel, shield, shield_within,
 };
 #[doc(hidden)]
-pub use cancel::{CleanupFailure, ScopeEnd, ScopedBody, Strike, Surroundings, cleanup_now};
+pub use cancel::{
+    BodyEnd, CleanupFailure, ScopeEnd, ScopedBody, Strike, Surroundings, cleanup_now,
+};
 pub use coop::{YieldNow, yield_now};
 pub use fork_join::{ForkHandle, ForkScope, fork_join};
 pub use runtime::{Builder, EnterGuard, Handle, Metrics, NoRuntime, Runtime, block_on};

@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rt_tasks_runtime::{
-    Cancelled, CleanupFailure, Elapsed, Instant, ScopeEnd, ScopedBody, Sleep, Strike, Surroundings,
-    cleanup_now, sleep_until,
+    BodyEnd, Cancelled, CleanupFailure, Elapsed, Instant, ScopeEnd, ScopedBody, Sleep, Strike,
+    Surroundings, cleanup_now, sleep_until,
 };
 
 use crate::group::TaskGroup;
@@ -189,9 +189,9 @@ impl<R, E> BodyOutput for Result<R, E> {
 }
 
 pub(crate) type ErrorOf<B> = <<B as Future>::Output as BodyOutput>::Error;
-/// How the body ended: its output or that it was dropped; or its panic.
-type BodyEnd<B> = std::thread::Result<ScopeEnd<Result<ValueOf<B>, ErrorOf<B>>>>;
 pub(crate) type ValueOf<B> = <<B as Future>::Output as BodyOutput>::Value;
+/// How the body of a group ended.
+pub(crate) type GroupBodyEnd<B> = BodyEnd<Result<ValueOf<B>, ErrorOf<B>>>;
 
 pin_project_lite::pin_project! {
     /// The future of [`TaskGroup::scope`].
@@ -204,7 +204,7 @@ pin_project_lite::pin_project! {
     {
         #[pin]
         body: ScopedBody<B>,
-        body_end: Option<BodyEnd<B>>,
+        body_end: Option<GroupBodyEnd<B>>,
         core: Arc<Core<ErrorOf<B>>>,
         deadline: Option<Instant>,
         sleep: Option<Sleep>,
@@ -247,10 +247,10 @@ where
         // Before the body is looked at: what fails from here on wakes us again.
         self.core.members.watch(cx.waker());
         self.strike(cx);
-        let mut polled = self.poll_body_once(cx);
+        let mut polled = self.body.as_mut().poll_end(cx);
         if polled.is_pending() && self.core.is_failing() && self.end_body(cx) {
             // A child failed during this very poll, perhaps under the body's own eyes.
-            polled = self.poll_body_once(cx);
+            polled = self.body.as_mut().poll_end(cx);
         }
         let end = ready!(polled).map(|end| match end {
             ScopeEnd::Value(output) => ScopeEnd::Value(output.into_result()),
@@ -261,18 +261,6 @@ where
         }
         *self.body_end = Some(end);
         Poll::Ready(())
-    }
-
-    fn poll_body_once(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<std::thread::Result<ScopeEnd<B::Output>>> {
-        let body = self.body.as_mut();
-        match catch_unwind(AssertUnwindSafe(|| body.poll_scope(cx))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(end)) => Poll::Ready(Ok(end)),
-            Err(payload) => Poll::Ready(Err(payload)),
-        }
     }
 
     /// Asks the body, once, to end because the group fails; true if it has something to do now.
@@ -328,9 +316,9 @@ where
             .body_end
             .take()
             .expect("rt::TaskGroup's scope was polled after it was over");
-        let body_end = body_end.unwrap_or_else(|payload| {
+        let body_end = body_end.unwrap_or_else(|panic| {
             (self.give_up)(self.core);
-            resume_unwind(payload)
+            panic.resume()
         });
         let mut failures = self.core.take_failures();
         let cleanup = self.body.take_failures().into_iter();

@@ -1,20 +1,19 @@
 //! `ScopedBody`: a future that runs a body in a scope of its own, and is over when the cleanup is too.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::Cancelled;
 use super::catch::Passed;
-use super::cleanup::{CleanupFailure, report};
+use super::cleanup::{CleanupFailure, caught, raise_after_drop};
 use super::control::Control;
 use super::scope::Scope;
 use crate::coop;
 use crate::task::Panic;
 use crate::time::Instant;
-use crate::unhandled::Unhandled;
 
 /// How the body of a scope ended.
 #[doc(hidden)]
@@ -25,6 +24,10 @@ pub enum ScopeEnd<T> {
     /// It was dropped where it was suspended.
     Dropped,
 }
+
+/// The same, or its panic.
+#[doc(hidden)]
+pub type BodyEnd<T> = Result<ScopeEnd<T>, Panic>;
 
 /// What came of asking a body to end.
 #[doc(hidden)]
@@ -46,29 +49,22 @@ pin_project_lite::pin_project! {
     pub struct ScopedBody<F: Future> {
         #[pin]
         body: Option<F>,
-        end: Option<Result<ScopeEnd<F::Output>, Panic>>,
+        end: Option<BodyEnd<F::Output>>,
         scope: Scope,
         place: &'static Location<'static>,
     }
 
     impl<F: Future> PinnedDrop for ScopedBody<F> {
         fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            let dropped = catch_unwind(AssertUnwindSafe(|| {
-                if this.body.is_some() {
-                    this.scope.unwind(|| this.body.set(None));
-                }
-            }));
+            let mut this = this;
+            let dropped = match this.body {
+                Some(_) => this.as_mut().drop_now(),
+                None => Ok(()),
+            };
             this.scope.hand_over();
             let failures = this.scope.take_failures();
             failures.into_iter().for_each(CleanupFailure::tell);
-            if let Err(payload) = dropped {
-                if std::thread::panicking() {
-                    report(Unhandled::cleanup_panic(Panic::new(payload)));
-                } else {
-                    std::panic::resume_unwind(payload);
-                }
-            }
+            raise_after_drop(dropped);
         }
     }
 }
@@ -165,42 +161,42 @@ impl<F: Future> ScopedBody<F> {
     }
 
     /// Drops the body where it is suspended; from then on only its cleanup is polled.
-    pub fn drop_body(self: Pin<&mut Self>) {
-        let mut this = self.project();
-        if this.end.is_none() {
-            let dropped = catch_unwind(AssertUnwindSafe(|| {
-                this.scope.unwind(|| this.body.set(None))
-            }));
-            *this.end = Some(match dropped {
-                Ok(()) => Ok(ScopeEnd::Dropped),
-                Err(payload) => Err(Panic::new(payload)),
-            });
+    pub fn drop_body(mut self: Pin<&mut Self>) {
+        if !self.has_ended() {
+            let dropped = self.as_mut().drop_now();
+            *self.project().end = Some(dropped.map(|()| ScopeEnd::Dropped));
         }
     }
 
-    /// Polls the body.
-    fn poll_body(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+    /// Drops the body with its scope as the innermost; what its destructors register is cleanup of that.
+    fn drop_now(self: Pin<&mut Self>) -> Result<(), Panic> {
         let mut this = self.project();
+        caught(|| this.scope.unwind(|| this.body.set(None)))
+    }
+
+    /// Polls the body.
+    fn poll_body(mut self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        let mut this = self.as_mut().project();
         let Some(body) = this.body.as_mut().as_pin_mut() else {
             return;
         };
-        let polled = catch_unwind(AssertUnwindSafe(|| this.scope.enter(|| body.poll(cx))));
-        let end = match polled {
+        let end = match caught(|| this.scope.enter(|| body.poll(cx))) {
             Ok(Poll::Pending) => return,
             Ok(Poll::Ready(value)) => Ok(ScopeEnd::Value(value)),
-            Err(payload) => Err(Panic::new(payload)),
+            Err(panic) => Err(panic),
         };
-        let dropped = catch_unwind(AssertUnwindSafe(|| {
-            this.scope.unwind(|| this.body.set(None))
-        }));
-        *this.end = Some(match dropped {
-            Ok(()) => end,
-            Err(payload) => Err(Panic::new(payload)),
-        });
+        let dropped = self.as_mut().drop_now();
+        *self.project().end = Some(dropped.and(end));
     }
 
     /// Polls body and cleanup. A panic of the body is raised again once the cleanup is through.
-    pub fn poll_scope(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ScopeEnd<F::Output>> {
+    pub fn poll_scope(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ScopeEnd<F::Output>> {
+        self.poll_end(cx)
+            .map(|end| end.unwrap_or_else(|panic| panic.resume()))
+    }
+
+    /// The same, for those who do something else with a panic than raise it.
+    pub fn poll_end(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<BodyEnd<F::Output>> {
         if !self.has_ended() {
             self.as_mut().poll_body(cx);
         }
@@ -215,10 +211,7 @@ impl<F: Future> ScopedBody<F> {
         if this.scope.poll_end(cx, this.place).is_pending() {
             return Poll::Pending;
         }
-        match this.end.take().expect("checked above") {
-            Ok(end) => Poll::Ready(end),
-            Err(panic) => panic.resume(),
-        }
+        Poll::Ready(this.end.take().expect("checked above"))
     }
 }
 

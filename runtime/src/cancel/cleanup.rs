@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::chain;
 use super::scope::Scope;
@@ -46,6 +46,21 @@ pub(crate) fn report(unhandled: Unhandled) {
     });
 }
 
+/// Calls `f`, and keeps its panic.
+pub(super) fn caught<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(Panic::new)
+}
+
+/// Goes on with the panic of a destructor at the end of another one; a thread that panics already would abort, so
+/// there it is reported.
+pub(super) fn raise_after_drop(dropped: Result<(), Panic>) {
+    match dropped {
+        Ok(()) => {}
+        Err(panic) if std::thread::panicking() => report(Unhandled::cleanup_panic(panic)),
+        Err(panic) => panic.resume(),
+    }
+}
+
 /// What went wrong in cleanup.
 #[doc(hidden)]
 #[derive(Debug)]
@@ -82,6 +97,14 @@ where
         if let Some(error) = cleanup.await.into_error() {
             CleanupFailure::Error(error).tell();
         }
+    })
+}
+
+/// Polls cleanup; a panic in it is told and ends only that one.
+pub(super) fn poll_caught(cleanup: &mut CleanupFuture, cx: &mut Context<'_>) -> Poll<()> {
+    caught(|| cleanup.as_mut().poll(cx)).unwrap_or_else(|panic| {
+        CleanupFailure::Panic(panic).tell();
+        Poll::Ready(())
     })
 }
 
@@ -243,18 +266,12 @@ pin_project_lite::pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            let dropped = catch_unwind(AssertUnwindSafe(|| this.body.set(None)));
+            let dropped = caught(|| this.body.set(None));
             // The rest of the cleanup, or all of it.
             if let Some(rest) = this.running.take().or_else(|| this.cleanup.take().map(boxed)) {
                 start_in_current_scope(rest);
             }
-            if let Err(payload) = dropped {
-                if std::thread::panicking() {
-                    report(Unhandled::cleanup_panic(Panic::new(payload)));
-                } else {
-                    std::panic::resume_unwind(payload);
-                }
-            }
+            raise_after_drop(dropped);
         }
     }
 }
@@ -270,25 +287,17 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<B::Output> {
         let mut this = self.project();
         if let Some(body) = this.body.as_mut().as_pin_mut() {
-            let end = match catch_unwind(AssertUnwindSafe(|| body.poll(cx))) {
+            let end = match caught(|| body.poll(cx)) {
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(output)) => Ok(output),
-                Err(payload) => Err(Panic::new(payload)),
+                Err(panic) => Err(panic),
             };
-            let dropped = catch_unwind(AssertUnwindSafe(|| this.body.set(None)));
-            *this.end = Some(end.and_then(|output| match dropped {
-                Ok(()) => Ok(output),
-                Err(payload) => Err(Panic::new(payload)),
-            }));
+            let dropped = caught(|| this.body.set(None));
+            *this.end = Some(end.and_then(|output| dropped.map(|()| output)));
             *this.running = this.cleanup.take().map(boxed);
         }
         if let Some(cleanup) = this.running.as_mut() {
-            let polled = catch_unwind(AssertUnwindSafe(|| cleanup.as_mut().poll(cx)));
-            match polled {
-                Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(())) => {}
-                Err(payload) => CleanupFailure::Panic(Panic::new(payload)).tell(),
-            }
+            ready!(poll_caught(cleanup, cx));
             *this.running = None;
         }
         match this

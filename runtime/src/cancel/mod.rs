@@ -30,7 +30,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 #[doc(hidden)]
-pub use body::{ScopeEnd, ScopedBody, Strike};
+pub use body::{BodyEnd, ScopeEnd, ScopedBody, Strike};
 pub use cancel_scope::{CancelScope, Expired, RunScope};
 pub use catch::{CatchCancel, catch_cancel};
 #[doc(hidden)]

@@ -12,7 +12,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::ptr;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use std::time::Duration;
 
 use super::Cancelled;
 use super::catch::{Passed, Regions};
-use super::cleanup::{CleanupFailure, CleanupFuture, report};
+use super::cleanup::{CleanupFailure, CleanupFuture, poll_caught, report};
 use super::control::Control;
 use super::shields::{Held, Shields};
 use super::signal::Signal;
 use crate::context::{self, Restore};
-use crate::task::{Header, Panic};
+use crate::task::Header;
 use crate::time::{Instant, Sleep};
 use crate::unhandled::Unhandled;
 
@@ -420,14 +420,6 @@ fn poll_side_by_side(queues: &mut Vec<VecDeque<CleanupFuture>>, cx: &mut Context
         }
         false
     });
-}
-
-/// Polls cleanup; a panic in it is told and ends only that one.
-fn poll_caught(cleanup: &mut CleanupFuture, cx: &mut Context<'_>) -> Poll<()> {
-    catch_unwind(AssertUnwindSafe(|| cleanup.as_mut().poll(cx))).unwrap_or_else(|payload| {
-        CleanupFailure::Panic(Panic::new(payload)).tell();
-        Poll::Ready(())
-    })
 }
 
 fn grace_of_runtime() -> Duration {

@@ -11,7 +11,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
@@ -140,15 +140,13 @@ impl<T, B: Future> Generate<T, B> {
         let Some(body) = self.body.as_mut() else {
             return Poll::Ready(None);
         };
-        let is_through = match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll_scope(cx))) {
-            Ok(polled) => polled.is_ready(),
-            Err(payload) => {
-                self.body = None;
-                resume_unwind(payload)
-            }
-        };
+        let polled = body.as_mut().poll_end(cx);
+        let is_through = polled.is_ready();
         if is_through {
             self.body = None;
+        }
+        if let Poll::Ready(Err(panic)) = polled {
+            panic.resume()
         }
         match self.take() {
             Some(item) => Poll::Ready(Some(item)),

@@ -8,20 +8,20 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use rt_tasks_runtime::shim::lock_std;
-use rt_tasks_runtime::{Cancelled, Panic, ScopeEnd, ScopedBody, Strike, task};
+use rt_tasks_runtime::{Cancelled, ScopeEnd, ScopedBody, Strike, task};
 use slab::Slab;
 
 use super::ready_list::ReadyList;
 use crate::group::BoxError;
 use crate::group_child::ChildOutput;
 use crate::group_error::{FailureKind, GroupError, TaskFailure};
-use crate::group_scope::{BodyOutput, ErrorOf, ValueOf};
+use crate::group_scope::{BodyOutput, ErrorOf, GroupBodyEnd, ValueOf};
 use crate::oneshot::{self, Receiver, Sender, TryRecvError};
 
 /// The number of the body in the ready list, and that of the first child.
@@ -151,10 +151,9 @@ pin_project_lite::pin_project! {
 impl<F: Future, V> ChildBody for Member<F, V> {
     fn poll_child(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FailureKind>> {
         let this = self.project();
-        let end = match catch_unwind(AssertUnwindSafe(|| this.body.poll_scope(cx))) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(ScopeEnd::Dropped)) => None,
-            Ok(Poll::Ready(ScopeEnd::Value(output))) => match (this.into_result)(output) {
+        let end = match ready!(this.body.poll_end(cx)) {
+            Ok(ScopeEnd::Dropped) => None,
+            Ok(ScopeEnd::Value(output)) => match (this.into_result)(output) {
                 Ok(value) => {
                     // Nobody may want it.
                     drop(this.sender.take().map(|sender| sender.send(value)));
@@ -162,7 +161,7 @@ impl<F: Future, V> ChildBody for Member<F, V> {
                 }
                 Err(error) => Some(FailureKind::Error(error)),
             },
-            Err(payload) => Some(FailureKind::Panic(Panic::new(payload))),
+            Err(panic) => Some(FailureKind::Panic(panic)),
         };
         *this.sender = None;
         Poll::Ready(end)
@@ -318,9 +317,6 @@ impl<'a> Core<'a> {
     }
 }
 
-/// How the body ended: with its output or dropped; or its panic.
-type BodyEnd<B> = std::thread::Result<ScopeEnd<Result<ValueOf<B>, ErrorOf<B>>>>;
-
 pin_project_lite::pin_project! {
     /// The future of [`local_group`].
     #[project = ScopeParts]
@@ -334,7 +330,7 @@ pin_project_lite::pin_project! {
         bell: Waker,
         #[pin]
         body: ScopedBody<B>,
-        body_end: Option<BodyEnd<B>>,
+        body_end: Option<GroupBodyEnd<B>>,
         failures: Vec<TaskFailure>,
         // The body was asked to end.
         is_struck: bool,
@@ -392,13 +388,13 @@ where
             let cancelled = Cancelled::by_group("its group failed", self.at);
             *self.is_struck = strike(self.body.as_mut(), cx, &cancelled);
         }
-        let body = self.body.as_mut();
-        let end = match catch_unwind(AssertUnwindSafe(|| body.poll_scope(cx))) {
-            Ok(Poll::Pending) => return,
-            Ok(Poll::Ready(ScopeEnd::Dropped)) => Ok(ScopeEnd::Dropped),
-            Ok(Poll::Ready(ScopeEnd::Value(output))) => Ok(ScopeEnd::Value(output.into_result())),
-            Err(payload) => Err(payload),
+        let Poll::Ready(end) = self.body.as_mut().poll_end(cx) else {
+            return;
         };
+        let end = end.map(|end| match end {
+            ScopeEnd::Value(output) => ScopeEnd::Value(output.into_result()),
+            ScopeEnd::Dropped => ScopeEnd::Dropped,
+        });
         if !matches!(end, Ok(ScopeEnd::Value(Ok(_)))) {
             self.core.close();
         }
@@ -442,7 +438,7 @@ where
         let end = self.body_end.take();
         let mut failures = std::mem::take(self.failures);
         match end.expect("rt::local_group was polled after it was over") {
-            Err(payload) => resume_unwind(payload),
+            Err(panic) => panic.resume(),
             Ok(ScopeEnd::Value(Ok(value))) if failures.is_empty() => return Ok(value),
             Ok(ScopeEnd::Value(Err(error))) => failures.push(TaskFailure {
                 kind: FailureKind::Error((self.into_error)(error)),

@@ -5,14 +5,13 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::Duration;
 
-use rt_tasks_runtime::{ScopeEnd, ScopedBody, Sleep, sleep};
+use rt_tasks_runtime::{BodyEnd, Panic, ScopeEnd, ScopedBody, Sleep, sleep};
 
 use super::ready_list::ReadyList;
 
@@ -143,9 +142,6 @@ where
     RaceOk::new(racers, Some(delay))
 }
 
-/// How a racer ended: with an output, dropped, or with a panic.
-type End<T> = thread::Result<ScopeEnd<T>>;
-
 /// The futures of a race.
 ///
 /// A racer that wins decides the race as soon as its body gave the output. Then the bodies of the others are
@@ -158,7 +154,7 @@ struct Racers<F: Future> {
     failed: Vec<Option<F::Output>>,
     wins: fn(&F::Output) -> bool,
     winner: Option<usize>,
-    output: Option<thread::Result<F::Output>>,
+    output: Option<Result<F::Output, Panic>>,
     ready: Arc<ReadyList>,
 }
 
@@ -200,18 +196,14 @@ impl<F: Future> Racers<F> {
     }
 
     /// Polls one racer; its end, once its cleanup is through.
-    fn poll_racer(&mut self, index: usize) -> Option<End<F::Output>> {
+    fn poll_racer(&mut self, index: usize) -> Option<BodyEnd<F::Output>> {
         let racer = self.bodies[index].as_mut()?;
         let cx = &mut Context::from_waker(&racer.bell);
-        let end = match catch_unwind(AssertUnwindSafe(|| racer.body.as_mut().poll_scope(cx))) {
-            Ok(Poll::Ready(end)) => Ok(end),
-            Err(payload) => Err(payload),
-            Ok(Poll::Pending) => {
-                if !self.is_decided() && self.has_won(index) {
-                    self.decide(index);
-                }
-                return None;
+        let Poll::Ready(end) = racer.body.as_mut().poll_end(cx) else {
+            if !self.is_decided() && self.has_won(index) {
+                self.decide(index);
             }
+            return None;
         };
         self.bodies[index] = None;
         self.n_left -= 1;
@@ -238,8 +230,8 @@ impl<F: Future> Racers<F> {
                 self.decide(index);
             }
             // A panic is raised, whosever it is.
-            Some(Err(payload)) if !matches!(self.output, Some(Err(_))) => {
-                self.output = Some(Err(payload));
+            Some(Err(panic)) if !matches!(self.output, Some(Err(_))) => {
+                self.output = Some(Err(panic));
                 self.decide(index);
             }
             _ => {}
@@ -275,7 +267,7 @@ impl<F: Future> Racers<F> {
         }
         match self.output.take() {
             Some(Ok(output)) => Poll::Ready(output),
-            Some(Err(payload)) => resume_unwind(payload),
+            Some(Err(panic)) => panic.resume(),
             None => panic!("a race was polled after it was over"),
         }
     }
