@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Tests named by a row, as `file: name`.
 type Tests = BTreeSet<(String, String)>;
@@ -41,15 +41,31 @@ fn row_of(name: &str) -> Option<String> {
         .then(|| format!("S{text}-{number}"))
 }
 
-/// All tests in `tests/` that are named by a row.
+/// The sources in `tests/` and in its folders.
+fn sources() -> Vec<PathBuf> {
+    let entries = |folder: PathBuf| {
+        let entries = fs::read_dir(folder).expect("there are tests");
+        entries.map(|entry| entry.expect("the folder can be read").path())
+    };
+    let (folders, files): (Vec<_>, Vec<_>) =
+        entries(root().join("tests")).partition(|path| path.is_dir());
+    let inside = folders.into_iter().flat_map(entries);
+    let all = files.into_iter().chain(inside);
+    all.filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
+        .collect()
+}
+
+/// All tests that are named by a row.
 fn tests_in_sources() -> Tests {
     let mut found = Tests::new();
-    for entry in fs::read_dir(root().join("tests")).expect("there are tests") {
-        let path = entry.expect("the folder can be read").path();
-        if path.extension().is_none_or(|ending| ending != "rs") {
-            continue;
-        }
-        let file = path.file_name().expect("it has a name").to_string_lossy();
+    for path in sources() {
+        let file = path
+            .strip_prefix(root().join("tests"))
+            .expect("it is in there");
+        let file = file
+            .to_str()
+            .expect("a source has a plain name")
+            .replace('\\', "/");
         let text = fs::read_to_string(&path).expect("a test is text");
         for line in text.lines() {
             let line = line.strip_prefix("async ").unwrap_or(line);
@@ -57,7 +73,7 @@ fn tests_in_sources() -> Tests {
                 .strip_prefix("fn ")
                 .and_then(|rest| rest.split('(').next());
             if let Some(name) = name.filter(|name| row_of(name).is_some()) {
-                found.insert((file.to_string(), name.to_owned()));
+                found.insert((file.clone(), name.to_owned()));
             }
         }
     }

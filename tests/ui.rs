@@ -16,3 +16,9 @@ fn mistakes_are_reported_at_their_place() {
 fn g10_c12_what_must_not_compile_does_not() {
     trybuild::TestCases::new().compile_fail("tests/ui/groups/*.rs");
 }
+
+/// S1-34, E5: the compiler says that an `.await` is missing.
+#[test]
+fn s1_34_a_missing_await_is_reported() {
+    trybuild::TestCases::new().compile_fail("tests/ui/tutorials/missing_await.rs");
+}

@@ -1,6 +1,7 @@
 //! What the contract tests share: runtimes of every size, a log, and a guard against tests that hang.
 #![allow(dead_code)] // Each test file uses its part of it.
 
+pub(crate) mod blame;
 pub(crate) mod program;
 
 use std::fmt;

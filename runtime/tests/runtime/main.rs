@@ -1,0 +1,5 @@
+//! The runtime by its own surface.
+
+mod robust;
+mod smoke;
+mod stress;

@@ -1,0 +1,13 @@
+//! The primitives without a runtime: what they promise holds on any executor and from plain threads.
+
+mod auto_traits;
+mod barrier;
+mod condvar;
+mod event;
+mod mutex;
+mod oneshot;
+mod queue;
+mod queue_conservation;
+mod semaphore;
+mod support;
+mod wait_list;
