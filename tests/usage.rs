@@ -49,3 +49,6 @@ mod trait_object;
 #[rustfmt::skip]
 #[path = "usage/typed_errors.rs"]
 mod typed_errors;
+#[rustfmt::skip]
+#[path = "usage/web_server.rs"]
+mod web_server;

@@ -24,6 +24,9 @@ mod addr;
 #[cfg(unix)]
 mod async_fd;
 mod listener;
+mod serve;
+mod server;
+mod server_state;
 mod split;
 mod stream;
 #[cfg_attr(target_os = "linux", path = "system_linux.rs")]
@@ -34,6 +37,8 @@ pub use addr::{ToSocketAddrs, lookup_host};
 #[cfg(unix)]
 pub use async_fd::AsyncFd;
 pub use listener::{Incoming, TcpListener};
+pub use serve::{HandlerOutput, Listener, serve};
+pub use server::{Drain, Drained, IntoDeadline, ServeOptions, Server, ServerWait};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use std::net::Shutdown;
 pub use stream::TcpStream;

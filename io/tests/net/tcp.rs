@@ -13,6 +13,9 @@ use rt_tasks_io::io::{AsyncReadExt, AsyncWriteExt};
 use rt_tasks_io::net::{Shutdown, TcpListener, TcpStream, lookup_host};
 use rt_tasks_runtime::{Builder, block_on, spawn};
 
+use crate::alone::sole_owner;
+use crate::own_address;
+
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap())
@@ -327,8 +330,9 @@ fn dropping_the_owned_write_half_ends_the_direction() {
 
 #[test]
 fn errors_name_the_address() {
+    let _sole = sole_owner();
     block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(own_address()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let error = TcpListener::bind(address).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
@@ -361,13 +365,14 @@ fn errors_name_the_address() {
 
 #[test]
 fn connecting_goes_on_to_the_address_that_answers() {
+    let _sole = sole_owner();
     block_on(async {
-        let closed = TcpListener::bind("127.0.0.1:0")
+        let closed = TcpListener::bind(own_address())
             .await
             .unwrap()
             .local_addr()
             .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(own_address()).await.unwrap();
         let open = listener.local_addr().unwrap();
         let stream = TcpStream::connect([closed, open]).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), open);

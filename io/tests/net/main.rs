@@ -1,0 +1,21 @@
+//! Sockets, seen from outside: one binary, a module for each part.
+
+mod alone;
+mod serve;
+mod tcp;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+
+/// An address, for a port of the system's choice, on which no other test listens: a port that is closed here stays
+/// closed, and is not opened by a neighbour meanwhile.
+pub(crate) fn own_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let [high, low] = NEXT.fetch_add(1, Relaxed).to_be_bytes();
+    // Elsewhere the loopback device has one address only.
+    let ip = match cfg!(target_os = "linux") {
+        true => Ipv4Addr::new(127, 1, high, low),
+        false => Ipv4Addr::LOCALHOST,
+    };
+    SocketAddr::new(IpAddr::V4(ip), 0)
+}
