@@ -31,13 +31,13 @@ use std::task::{Context, Poll, Waker};
 
 use rt_tasks_runtime::shim::atomic::{AtomicUsize, Ordering};
 use rt_tasks_runtime::shim::{Mutex, lock};
-use rt_tasks_runtime::{CancelHandle, JoinHandle};
+use rt_tasks_runtime::{CancelHandle, JoinHandle, cleanup_now};
 
 /// Entries of children that are through which are left alone however few are live.
 const KEEP: usize = 64;
 
 /// What is known of a child: a model has none of the runtime's.
-pub(crate) trait Entry: Sized {
+pub(crate) trait Entry: Clone {
     fn is_finished(&self) -> bool;
 
     #[track_caller]
@@ -63,6 +63,8 @@ pub(crate) struct Members<C = CancelHandle> {
 struct State<C> {
     children: Vec<C>,
     is_closing: bool,
+    /// One of the children that were cancelled: it knows who can run them.
+    cancelled: Option<C>,
     /// The scope's.
     waker: Option<Waker>,
     /// The scope waits for the last child, and for nothing else.
@@ -76,6 +78,7 @@ impl<C> Default for Members<C> {
             state: Mutex::new(State {
                 children: Vec::new(),
                 is_closing: false,
+                cancelled: None,
                 waker: None,
                 is_waiting: false,
             }),
@@ -178,6 +181,9 @@ impl<C: Entry> Members<C> {
         let mut state = lock(&self.state);
         state.is_closing = true;
         let children = std::mem::take(&mut state.children);
+        if state.cancelled.is_none() {
+            state.cancelled = children.first().cloned();
+        }
         drop(state);
         C::cancel_all(children, reason);
     }
@@ -188,6 +194,14 @@ impl Members {
     pub(crate) fn enter_task<T>(&self, task: &JoinHandle<T>) -> Option<&'static str> {
         self.enter(task.cancel_handle())
     }
+}
+
+/// Cancels every child, and has the scope around this place wait for them.
+#[track_caller]
+pub(crate) fn give_up_on(members: &Arc<Members>, reason: &'static str) {
+    members.cancel(reason);
+    let cancelled = lock(&members.state).cancelled.clone();
+    cleanup_now(Empty(members.clone()), cancelled.as_ref());
 }
 
 /// Waits until no child is left.

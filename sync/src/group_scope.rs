@@ -9,13 +9,13 @@ use std::task::{Context, Poll, ready};
 
 use rt_tasks_runtime::{
     BodyEnd, Cancelled, CleanupFailure, Elapsed, Instant, ScopeEnd, ScopedBody, Sleep, Strike,
-    Surroundings, cleanup_now, sleep_until,
+    Surroundings, sleep_until,
 };
 
 use crate::group::TaskGroup;
 use crate::group_core::{Core, Handler, Policy, give_up, is_echo};
 use crate::group_error::{FailureKind, GroupError, TaskFailure};
-use crate::group_members::Empty;
+use crate::group_members::give_up_on;
 
 /// Says how a group is to be; made by [`TaskGroup::builder`].
 ///
@@ -227,10 +227,9 @@ pin_project_lite::pin_project! {
             let members = &this.core.members;
             if !*this.is_over {
                 (this.give_up)(this.core);
-                members.cancel("the scope of its group was dropped");
                 // The destructors of a body that has begun may spawn.
                 if members.len() > 0 || this.core.surroundings.get().is_some() {
-                    cleanup_now(Empty(members.clone()));
+                    give_up_on(members, "the scope of its group was dropped");
                 }
             }
         }

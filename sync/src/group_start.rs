@@ -166,7 +166,7 @@ impl<V> Drop for TryStart<V> {
     fn drop(&mut self) {
         if let Some(end) = self.end.take() {
             self.cancel.cancel_with("its start was given up");
-            cleanup_now(async move { drop(end.await) });
+            cleanup_now(async move { drop(end.await) }, Some(&self.cancel));
         }
     }
 }

@@ -116,7 +116,7 @@ fn g4_a_group_dropped_on_an_entered_thread_is_awaited_by_a_task() {
 /// G4: outside any runtime the thread that drops the group waits for the children.
 #[test]
 fn g4_a_group_dropped_on_a_plain_thread_is_awaited_by_the_thread() {
-    for n_workers in [1, 2, 8] {
+    for n_workers in support::SIZES {
         let n_ended = Count::default();
         let ended = n_ended.clone();
         let scope = Box::pin(ten_children(&n_ended, ms(2)));
@@ -129,6 +129,50 @@ fn g4_a_group_dropped_on_a_plain_thread_is_awaited_by_the_thread() {
                 ended.get()
             });
             assert_eq!(plain.join().unwrap(), 10);
+        });
+    }
+}
+
+/// G4: the same for a set, and for tasks whose results were gathered: the thread runs what no other can.
+#[test]
+fn g4_a_set_dropped_on_a_plain_thread_is_awaited_by_the_thread() {
+    for n_workers in support::SIZES {
+        support::must_end("on a plain thread", move || {
+            let runtime = support::builder(n_workers).build().unwrap();
+            let n_ended = Count::default();
+            let child = |ended: Count| {
+                rt::finally(pending::<()>(), async move {
+                    rt::sleep(ms(1)).await;
+                    ended.add();
+                })
+            };
+            let mut set = rt::TaskSet::new();
+            let mut gathered = rt::join_all([child(n_ended.clone()), child(n_ended.clone())]);
+            runtime.block_on(async {
+                set.spawn(1, child(n_ended.clone()));
+                assert!(rt::timeout(ms(1), &mut gathered).await.is_err());
+            });
+            drop(set);
+            assert_eq!(n_ended.get(), 1);
+            drop(gathered);
+            assert_eq!(n_ended.get(), 3);
+        });
+    }
+}
+
+/// C17, G4: a group that is dropped after its runtime has nothing to wait for.
+#[test]
+fn c17_g4_a_group_may_outlive_its_runtime() {
+    for n_workers in support::SIZES {
+        let n_ended = Count::default();
+        let scope = Box::pin(ten_children(&n_ended, ms(2)));
+        support::must_end("after its runtime", move || {
+            let runtime = support::builder(n_workers).build().unwrap();
+            let mut scope = scope;
+            runtime.block_on(async { assert!(rt::timeout(ms(1), &mut scope).await.is_err()) });
+            drop(runtime);
+            drop(scope);
+            assert_eq!(n_ended.get(), 10);
         });
     }
 }

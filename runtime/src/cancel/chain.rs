@@ -92,12 +92,11 @@ pub(super) fn collect(failure: CleanupFailure) -> Option<CleanupFailure> {
 /// Whether something was asked of a scope around that takes effect once this code is suspended.
 pub(super) fn is_asked() -> bool {
     let mut now = None;
-    let is_late = |scope: &Scope| {
+    let mut is_late = |scope: &Scope| {
         scope
             .deadline()
             .is_some_and(|deadline| deadline <= *now.get_or_insert_with(Instant::now))
     };
-    let mut is_late = is_late;
     let walked = walk(known, |scope| {
         if scope.has_request() || is_late(scope) {
             ControlFlow::Break(())

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use super::chain;
 use super::scope::Scope;
+use crate::CancelHandle;
 use crate::context;
 use crate::locals;
 use crate::task::Panic;
@@ -120,8 +121,9 @@ fn with_scope<R>(f: impl FnOnce(Option<&Scope>) -> R) -> R {
 }
 
 /// Starts cleanup in the innermost scope. Outside any scope it becomes a task of the runtime, and outside any
-/// runtime it is run to its end here: it is never lost.
-pub(crate) fn start_in_current_scope(cleanup: CleanupFuture) {
+/// runtime it is run to its end here: it is never lost. If it waits for a task, that is as a guest of the task's
+/// runtime, which may have no other thread to run it.
+pub(crate) fn start_in_current_scope(cleanup: CleanupFuture, awaited: Option<&CancelHandle>) {
     let cleanup = locals::keep(cleanup);
     let left = with_scope(|scope| match scope {
         Some(scope) => {
@@ -133,15 +135,21 @@ pub(crate) fn start_in_current_scope(cleanup: CleanupFuture) {
     let Some(cleanup) = left else { return };
     match context::runtime() {
         Some(runtime) => drop(crate::spawn::spawn_on(&runtime, cleanup)),
-        None => crate::scheduler::block_on_anywhere(cleanup),
+        None => match awaited {
+            Some(task) => crate::scheduler::block_on(task.runtime(), cleanup),
+            None => crate::scheduler::block_on_anywhere(cleanup),
+        },
     }
 }
 
 /// Starts cleanup in the innermost scope, which does not end before it is through: plumbing for the structured
-/// forms.
+/// forms. It waits for `awaited` or tasks of the same runtime, if there are any.
 #[doc(hidden)]
-pub fn cleanup_now(cleanup: impl Future<Output = ()> + Send + 'static) {
-    start_in_current_scope(Box::pin(cleanup));
+pub fn cleanup_now(
+    cleanup: impl Future<Output = ()> + Send + 'static,
+    awaited: Option<&CancelHandle>,
+) {
+    start_in_current_scope(Box::pin(cleanup), awaited);
 }
 
 /// If the innermost scope is dropping its body: has it wait for `cleanup`, which is made only then.
@@ -269,7 +277,7 @@ pin_project_lite::pin_project! {
             let dropped = caught(|| this.body.set(None));
             // The rest of the cleanup, or all of it.
             if let Some(rest) = this.running.take().or_else(|| this.cleanup.take().map(boxed)) {
-                start_in_current_scope(rest);
+                start_in_current_scope(rest, None);
             }
             raise_after_drop(dropped);
         }

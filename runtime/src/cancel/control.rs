@@ -272,15 +272,7 @@ impl Control {
     /// The signal, made now if nobody listened before.
     pub(crate) fn signal(&self) -> Arc<Signal> {
         let mut state = lock(&self.state);
-        if let Some(signal) = &state.signal {
-            return signal.clone();
-        }
-        let signal = Arc::<Signal>::default();
-        if state.requests.is_asked() || state.is_expired {
-            let nobody = signal.raise();
-            drop(nobody);
-        }
-        state.signal = Some(signal.clone());
-        signal
+        let is_asked = state.requests.is_asked() || state.is_expired;
+        Signal::of(&mut state.signal, is_asked)
     }
 }

@@ -178,7 +178,7 @@ impl<R, O> Drop for AsyncGuard<R, O> {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
             let (resource, release) = held.split();
-            start_in_current_scope(release.clean_up(resource));
+            start_in_current_scope(release.clean_up(resource), None);
         }
     }
 }
@@ -222,7 +222,7 @@ impl<O> Drop for Close<O> {
             into_cleanup,
         }) = closing
         {
-            start_in_current_scope(into_cleanup(future));
+            start_in_current_scope(into_cleanup(future), None);
         }
     }
 }

@@ -379,10 +379,11 @@ impl Scope {
         if self.is_empty() {
             return;
         }
-        super::cleanup::start_in_current_scope(Box::pin(Rest {
+        let rest = Box::pin(Rest {
             active: self.active.take(),
             deferred: self.deferred.take(),
-        }));
+        });
+        super::cleanup::start_in_current_scope(rest, None);
     }
 }
 

@@ -7,7 +7,7 @@
 //! 1. While the signal is raised nobody is in the list: who comes then is told at once.
 //! 2. Wakers and functions are called and dropped outside the lock.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
 use slab::Slab;
@@ -56,6 +56,16 @@ pub(crate) struct ListenerKey {
 }
 
 impl Signal {
+    /// The signal of a scope, made now if nobody listened before; raised if the scope is asked to stop already.
+    pub(crate) fn of(slot: &mut Option<Arc<Self>>, is_asked: bool) -> Arc<Self> {
+        let state = State {
+            is_raised: is_asked,
+            ..State::default()
+        };
+        slot.get_or_insert_with(|| Arc::new(Self(Mutex::new(state))))
+            .clone()
+    }
+
     /// From now on whoever comes is told at once. The caller has those called who listen already, outside its locks.
     pub(crate) fn raise(&self) -> ToCall {
         let mut state = lock_std(&self.0);

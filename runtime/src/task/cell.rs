@@ -301,16 +301,8 @@ impl Header {
     /// What tells of requests to cancel the task, made now if nobody listened before.
     pub(crate) fn signal(&self) -> Arc<Signal> {
         let mut request = lock_std(&self.cold().request);
-        if let Some(signal) = &request.signal {
-            return signal.clone();
-        }
-        let signal = Arc::<Signal>::default();
-        if request.cancelled.is_some() {
-            let nobody = signal.raise();
-            drop(nobody);
-        }
-        request.signal = Some(signal.clone());
-        signal
+        let is_asked = request.cancelled.is_some();
+        Signal::of(&mut request.signal, is_asked)
     }
 
     /// A snapshot for people.
@@ -438,8 +430,7 @@ impl Retained {
 
 impl Clone for Retained {
     fn clone(&self) -> Self {
-        self.header().state.retain();
-        Self(self.0)
+        Self::of(self.header())
     }
 }
 

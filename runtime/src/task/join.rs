@@ -22,8 +22,9 @@ use super::error::JoinError;
 use super::harness;
 use super::info::{TaskId, TaskInfo};
 use crate::cancel::Cancelled;
+use crate::scheduler::{self, Shared};
 use crate::shim::lock_std;
-use crate::{context, coop, locals, scheduler};
+use crate::{context, coop, locals};
 
 /// A handle to a spawned task: a future of its result.
 ///
@@ -228,9 +229,7 @@ impl<T> JoinHandle<T> {
     }
 
     pub(crate) fn task_ref(&self) -> Retained {
-        self.header().state.retain();
-        // SAFETY: the reference was just taken.
-        unsafe { Retained::from_raw(self.header) }
+        Retained::of(self.header())
     }
 
     /// Ties the task to the handle: dropping the result cancels it.
@@ -508,6 +507,10 @@ impl CancelHandle {
         for handle in handles {
             harness::cancel(handle.task.header(), || cancelled.clone());
         }
+    }
+
+    pub(crate) fn runtime(&self) -> &Arc<Shared> {
+        self.task.header().runtime()
     }
 
     /// Whether the task is through.

@@ -13,11 +13,11 @@ use std::task::{Context, Poll};
 
 use rt_tasks_runtime::shim::lock_std;
 use rt_tasks_runtime::task::{self, Hook};
-use rt_tasks_runtime::{JoinError, JoinHandle, Surroundings, cleanup_now, spawn_hooked};
+use rt_tasks_runtime::{JoinError, JoinHandle, Surroundings, spawn_hooked};
 
 use crate::group_core::report;
 use crate::group_error::{FailureKind, TaskFailure};
-use crate::group_members::{Empty, Members};
+use crate::group_members::{Members, give_up_on};
 
 /// What the first error means for the other children.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -243,9 +243,8 @@ impl<T, E> Drop for Gathering<T, E> {
             return;
         }
         let members = &self.team.members;
-        members.cancel("what gathered it was dropped");
         if members.len() > 0 {
-            cleanup_now(Empty(members.clone()));
+            give_up_on(members, "what gathered it was dropped");
         }
         let mut first = lock_std(&self.team.first);
         first.is_past = true;

@@ -254,15 +254,13 @@ impl<K, T> Default for TaskSet<K, T> {
 impl<K, T> Drop for TaskSet<K, T> {
     fn drop(&mut self) {
         self.cancel_with("its set was dropped");
-        if self
-            .children
-            .iter()
-            .any(|(_, child)| !child.handle.is_finished())
-        {
-            cleanup_now(Rest {
+        let mut children = self.children.iter().map(|(_, child)| &child.handle);
+        if let Some(unfinished) = children.find(|handle| !handle.is_finished()) {
+            let rest = Rest {
                 ended: self.ended.clone(),
                 n_left: self.children.len(),
-            });
+            };
+            cleanup_now(rest, Some(&unfinished.cancel_handle()));
         }
     }
 }
