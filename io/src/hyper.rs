@@ -2,7 +2,7 @@
 //!
 //! [`TcpStream`] implements [`hyper::rt::Read`] and [`hyper::rt::Write`] itself, so it goes to `hyper` as it is.
 //!
-//! This is the one file of the crate with `unsafe` in it: `hyper`'s buffer is not initialised, and telling how much
+//! There is `unsafe` in here because `hyper`'s buffer is not initialised, and telling how much
 //! of it is now is a promise.
 //!
 //! # Examples
@@ -35,6 +35,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
+use rt_tasks_runtime::reactor::StreamRead;
 use rt_tasks_runtime::time;
 use socket2::SockRef;
 
@@ -50,7 +51,7 @@ impl Read for TcpStream {
         let read = self.source().poll_read_stream(cx, len, |io| {
             // SAFETY: the contract of `as_mut`: nothing is de-initialised; `recv` only writes bytes to it.
             let unfilled = unsafe { buffer.as_mut() };
-            SockRef::from(io).recv(unfilled)
+            SockRef::from(io).recv(unfilled).map(StreamRead::new)
         });
         read.map_ok(|n_read| {
             // SAFETY: the contract of `advance`: `recv` has initialised the first `n_read` bytes; it

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::{block_on, or, zip};
-use rt_tasks_runtime::reactor::{Direction, Events, Ownership, Reactor, Source};
+use rt_tasks_runtime::reactor::{Direction, Events, Ownership, Reactor, Source, StreamRead};
 
 /// A reactor driven by a thread of its own until it is dropped.
 struct Driven {
@@ -88,7 +88,7 @@ fn poll_read(
     buffer: &mut [u8],
 ) -> Poll<io::Result<usize>> {
     let len = buffer.len();
-    source.poll_read_stream(cx, len, |mut io| io.read(buffer))
+    source.poll_read_stream(cx, len, |mut io| io.read(buffer).map(StreamRead::new))
 }
 
 async fn read(source: &Source<TcpStream>, buffer: &mut [u8]) -> io::Result<usize> {
@@ -182,7 +182,7 @@ fn a_short_read_means_that_the_next_one_waits_without_a_system_call() {
     let mut counted = |cx: &mut Context<'_>| {
         near.poll_read_stream(cx, 64, |mut io| {
             n_calls.set(n_calls.get() + 1);
-            io.read(&mut buffer)
+            io.read(&mut buffer).map(StreamRead::new)
         })
     };
     assert!(matches!(counted(&mut cx), Poll::Ready(Ok(5))));

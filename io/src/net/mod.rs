@@ -23,6 +23,9 @@
 mod addr;
 #[cfg(unix)]
 mod async_fd;
+#[cfg_attr(target_os = "linux", path = "leftover_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "leftover_portable.rs")]
+mod leftover;
 mod listener;
 mod serve;
 mod server;

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use socket2::SockRef;
 
 use super::addr::{ToSocketAddrs, resolve};
+use super::leftover::Leftover;
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use super::system;
 use crate::error::cannot;
@@ -50,6 +51,7 @@ use crate::error::cannot;
 /// ```
 pub struct TcpStream {
     source: Source<std::net::TcpStream>,
+    leftover: Leftover,
 }
 
 impl TcpStream {
@@ -78,6 +80,7 @@ impl TcpStream {
     pub(super) fn accepted(stream: std::net::TcpStream) -> io::Result<Self> {
         Ok(Self {
             source: Source::new(stream, Ownership::Sole)?,
+            leftover: Leftover::new(),
         })
     }
 
@@ -90,6 +93,7 @@ impl TcpStream {
         stream.set_nonblocking(true)?;
         Ok(Self {
             source: Source::new(stream, Ownership::Shared)?,
+            leftover: Leftover::new(),
         })
     }
 
@@ -253,8 +257,7 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.source
-            .poll_read_stream(cx, buffer.len(), |mut io| io.read(buffer))
+        self.poll_read_vectored_from(cx, &mut [IoSliceMut::new(buffer)])
     }
 
     pub(super) fn poll_read_vectored_from(
@@ -264,7 +267,7 @@ impl TcpStream {
     ) -> Poll<io::Result<usize>> {
         let len = buffers.iter().map(|buffer| buffer.len()).sum();
         self.source
-            .poll_read_stream(cx, len, |mut io| io.read_vectored(buffers))
+            .poll_read_stream(cx, len, |io| self.leftover.read(io, buffers))
     }
 
     pub(crate) fn poll_write_to(
@@ -312,7 +315,10 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     poll_fn(|cx| source.poll_ready(Direction::Write, cx)).await?;
     match source.io().take_error()? {
         Some(error) => Err(error),
-        None => Ok(TcpStream { source }),
+        None => Ok(TcpStream {
+            source,
+            leftover: Leftover::new(),
+        }),
     }
 }
 

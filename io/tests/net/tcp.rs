@@ -133,6 +133,56 @@ fn the_end_is_seen_though_it_came_together_with_the_bytes() {
     });
 }
 
+/// Reads that fill their buffer tell nothing by their length; what the system tells must fit every end.
+#[test]
+fn messages_as_long_as_the_buffer_are_read_to_the_end() {
+    block_on(async {
+        for n_messages in [1, 2, 3, 50] {
+            let (mut near, mut far) = pair().await;
+            let mut message = [0; 64];
+            for number in 0..n_messages {
+                // One read waits, the next finds its bytes.
+                let waiting = near.read_exact(&mut message);
+                let (read, written) = zip(waiting, far.write_all(&[number; 64])).await;
+                read.unwrap();
+                written.unwrap();
+                assert_eq!(message, [number; 64]);
+                far.write_all(&[number; 100]).await.unwrap();
+                near.read_exact(&mut message).await.unwrap();
+                near.read_exact(&mut message[..36]).await.unwrap();
+                assert!(poll_once(near.read(&mut message)).await.is_none());
+            }
+            // The end, together with the last bytes and without.
+            far.write_all(&message).await.unwrap();
+            drop(far);
+            rt_tasks_runtime::sleep(Duration::from_millis(1)).await;
+            near.read_exact(&mut message).await.unwrap();
+            assert_eq!(near.read(&mut message).await.unwrap(), 0);
+            assert_eq!(near.read(&mut message).await.unwrap(), 0);
+        }
+    });
+}
+
+#[test]
+fn vectored_reads_fill_all_buffers() {
+    block_on(async {
+        let (mut near, mut far) = pair().await;
+        for _ in 0..3 {
+            let (mut one, mut two) = ([0; 3], [0; 5]);
+            let mut buffers = [io::IoSliceMut::new(&mut one), io::IoSliceMut::new(&mut two)];
+            let read = near.read_vectored(&mut buffers);
+            let (read, written) = zip(read, far.write_all(b"abcdefgh")).await;
+            written.unwrap();
+            assert_eq!((read.unwrap(), &one, &two), (8, b"abc", b"defgh"));
+        }
+        // Nothing is asked for, and nothing is said about what is left.
+        far.write_all(b"rest").await.unwrap();
+        assert_eq!(near.read(&mut []).await.unwrap(), 0);
+        let mut rest = [0; 8];
+        assert_eq!(near.read(&mut rest).await.unwrap(), 4);
+    });
+}
+
 #[test]
 fn a_reset_is_an_error_and_wakes_the_reader() {
     block_on(async {

@@ -32,7 +32,7 @@ use std::io;
 use std::time::Duration;
 
 pub use slot::Direction;
-pub use source::{Ready, Source};
+pub use source::{Ready, Source, StreamRead};
 pub use wait::Events;
 
 use table::Table;

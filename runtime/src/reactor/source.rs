@@ -169,11 +169,12 @@ impl<T: AsSource> Source<T> {
         &self,
         cx: &mut Context<'_>,
         len: usize,
-        mut operation: impl FnMut(&T) -> io::Result<usize>,
+        mut operation: impl FnMut(&T) -> io::Result<StreamRead>,
     ) -> Poll<io::Result<usize>> {
         self.poll_seeing(Direction::Read, cx, |io, seen| {
-            let n_read = operation(io)?;
-            if SHORT_READ_DRAINS && seen.is_sure() && 0 < n_read && n_read < len {
+            let StreamRead { n_read, is_drained } = operation(io)?;
+            let is_drained = is_drained || SHORT_READ_DRAINS && n_read < len;
+            if is_drained && seen.is_sure() && n_read > 0 {
                 self.slot().clear(Direction::Read, seen);
             }
             Ok(n_read)
@@ -259,6 +260,26 @@ impl<T: AsSource> Source<T> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
             }
+        }
+    }
+}
+
+/// What one read of a byte stream came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamRead {
+    /// So many bytes.
+    pub n_read: usize,
+    /// The system said that nothing is left, and that the stream has not ended. Without that a short read says so.
+    pub is_drained: bool,
+}
+
+impl StreamRead {
+    /// So many bytes, and no word about what is left.
+    #[must_use]
+    pub const fn new(n_read: usize) -> Self {
+        Self {
+            n_read,
+            is_drained: false,
         }
     }
 }
