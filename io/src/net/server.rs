@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rt_tasks_runtime::{CancelHandle, Handle, Instant, cleanup_now};
+use rt_tasks_runtime::{CancelHandle, Instant, cleanup_now};
 
 use super::server_state::{Awaited, Shared, Tally};
 
@@ -40,8 +40,8 @@ impl Default for ServeOptions {
 /// A server that runs; made by [`serve`](fn@super::serve).
 ///
 /// Dropping it ends it: nothing more is accepted, every connection is cancelled, and the scope in which it is dropped
-/// (a task, a group's body, a timeout) waits until they are through with their cleanup. [`drain`](Self::drain)
-/// lets them come to their own end before.
+/// (a task, a group's body, a timeout) waits until they are through with their cleanup; outside any runtime the thread
+/// does. [`drain`](Self::drain) lets them come to their own end before.
 ///
 /// What it does to its connections is done by the call. The futures that its functions return only wait until it has
 /// taken effect, and may be dropped.
@@ -153,9 +153,8 @@ impl Drop for Server {
         drop(self.stop_accepting());
         drop(self.abort_clients());
         let end = self.join();
-        // Without a runtime here nobody may be left who runs the tasks, so nobody waits for them.
-        if !end.is_met() && Handle::try_current().is_ok() {
-            cleanup_now(end);
+        if !end.is_met() {
+            cleanup_now(end, Some(&self.acceptor));
         }
     }
 }
