@@ -4,57 +4,28 @@
 //! nobody else's. The line is served strictly from its front: a large request at the front is not
 //! overtaken by small ones behind it, or it would wait for ever while they come and go.
 //!
-//! # The protocol
-//!
-//! One word holds the number of free permits and two flags. With nobody waiting, taking permits is one
-//! exchange on it and giving them back one addition.
-//!
-//! 1. Whoever finds too few permits takes the wait list's lock, sets `WAITERS`, and looks at the number
-//!    once more, at the number from before that same operation.
-//! 2. Whoever gives permits back adds them, and if `WAITERS` was set by then, takes the lock and serves
-//!    the line.
-//!
-//! Both are read-modify-write operations on one word, so one comes first: either 1 sees the permits, or 2
-//! sees the flag. While the flag is set permits are subtracted under the lock only.
+//! How that is kept is written in `semaphore/raw.rs`. A read-write lock counts by the same rules, and stands
+//! on the same file.
 
 mod permits;
+mod raw;
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use rt_tasks_runtime::const_unless_loom;
-use rt_tasks_runtime::coop;
 use rt_tasks_runtime::shim::atomic::{AtomicUsize, Ordering};
 
 use crate::park;
 use crate::stats::SemaphoreStats;
-use crate::wait_list::{Left, Locked, WaitList, Waiter};
+
+pub(crate) use raw::{RawSemaphore, Request};
 
 pub use permits::{Acquire, AcquireOwned, OwnedPermit, Permit};
 
-/// The semaphore is closed.
-const CLOSED: usize = 1;
-/// Somebody may be waiting.
-const WAITERS: usize = 2;
-/// One permit; the flags are below.
-const ONE: usize = 4;
-
-/// What a waiter asks for, and what it is told.
-#[derive(Clone, Copy)]
-enum Request {
-    Wanted(usize),
-    Granted(usize),
-    Refused,
-}
-
 /// Limits how many do something at the same time.
 ///
-/// # Memory ordering
-///
-/// `permit`: what was done before a permit was given back is seen by the one who gets it next. Giving back
-/// releases, taking acquires; through the line, the wait list orders the two.
+/// What was done before a permit was given back is seen by the one who gets it next.
 ///
 /// # Examples
 ///
@@ -68,16 +39,15 @@ enum Request {
 /// # Ok::<(), rt_tasks_sync::Closed>(()) }).unwrap();
 /// ```
 pub struct Semaphore {
-    state: AtomicUsize,
+    raw: RawSemaphore,
     /// Permits there are, free or not; bounds what `add_permits` may add.
     total: AtomicUsize,
     max: usize,
-    line: WaitList<(), Request>,
 }
 
 impl Semaphore {
     /// The greatest number of permits a semaphore can have.
-    pub const MAX_PERMITS: usize = usize::MAX >> 3;
+    pub const MAX_PERMITS: usize = RawSemaphore::MAX_PERMITS;
 
     const_unless_loom! {
         /// Makes a semaphore with `n_permits` permits.
@@ -121,10 +91,9 @@ impl Semaphore {
         const fn with_limit(n_permits: usize, max: usize) -> Self {
             assert!(n_permits <= Self::MAX_PERMITS, "a semaphore has at most MAX_PERMITS permits");
             Self {
-                state: AtomicUsize::new(n_permits * ONE),
+                raw: RawSemaphore::new(n_permits),
                 total: AtomicUsize::new(n_permits),
                 max,
-                line: WaitList::new(()),
             }
         }
     }
@@ -264,7 +233,7 @@ impl Semaphore {
     /// As for [`try_acquire`](Self::try_acquire).
     #[inline]
     pub fn try_acquire_many(&self, n_permits: usize) -> Result<Permit<'_>, TryAcquireError> {
-        self.try_take(n_permits)?;
+        self.raw.try_take(n_permits)?;
         Ok(Permit::new(self, n_permits))
     }
 
@@ -274,7 +243,7 @@ impl Semaphore {
     ///
     /// As for [`try_acquire`](Self::try_acquire).
     pub fn try_acquire_owned(self: Arc<Self>) -> Result<OwnedPermit, TryAcquireError> {
-        self.try_take(1)?;
+        self.raw.try_take(1)?;
         Ok(OwnedPermit::new(self, 1))
     }
 
@@ -283,8 +252,7 @@ impl Semaphore {
     /// While a request for many waits at the front of the line, permits gather here that are meant for it.
     #[inline]
     pub fn available(&self) -> usize {
-        // Relaxed: a snapshot, out of date when it is returned.
-        self.state.load(Ordering::Relaxed) / ONE
+        self.raw.available()
     }
 
     /// A look at its numbers.
@@ -301,7 +269,7 @@ impl Semaphore {
     pub fn stats(&self) -> SemaphoreStats {
         SemaphoreStats {
             n_available: self.available(),
-            n_waiting: self.line.lock().len(0),
+            n_waiting: self.raw.n_waiting(),
         }
     }
 
@@ -340,7 +308,7 @@ impl Semaphore {
                 total.checked_add(n_permits).filter(|sum| *sum <= max)
             })
             .map_err(|_| TooManyPermits { max })?;
-        self.give_back(n_permits);
+        self.raw.give_back(n_permits);
         Ok(())
     }
 
@@ -358,150 +326,17 @@ impl Semaphore {
     /// # });
     /// ```
     pub fn close(&self) {
-        let mut line = self.line.lock();
-        // Relaxed: the flag carries no data, and waiters are told under the lock.
-        self.state.fetch_or(CLOSED, Ordering::Relaxed);
-        line.grant_all(0, Request::Refused);
-        // Relaxed: as above.
-        self.state.fetch_and(!WAITERS, Ordering::Relaxed);
+        self.raw.close();
     }
 
     /// Whether [`close`](Self::close) has been called.
     pub fn is_closed(&self) -> bool {
-        // Relaxed: the flag carries no data.
-        self.state.load(Ordering::Relaxed) & CLOSED != 0
-    }
-
-    #[inline]
-    fn try_take(&self, n_permits: usize) -> Result<(), TryAcquireError> {
-        // Relaxed: only the exchange below decides.
-        let mut state = self.state.load(Ordering::Relaxed);
-        loop {
-            if state & CLOSED != 0 {
-                return Err(TryAcquireError::Closed);
-            }
-            if state & WAITERS != 0 || state / ONE < n_permits {
-                return Err(TryAcquireError::NoPermits);
-            }
-            // ORDERING(permit): Acquire, for the addition in `give_back`. Relaxed on failure: we look
-            // again.
-            match self.state.compare_exchange_weak(
-                state,
-                state - n_permits * ONE,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Ok(()),
-                Err(now) => state = now,
-            }
-        }
-    }
-
-    #[inline]
-    fn give_back(&self, n_permits: usize) {
-        // ORDERING(permit): Release, for the exchange in `try_take` and for `serve`.
-        let before = self.state.fetch_add(n_permits * ONE, Ordering::Release);
-        if before & WAITERS != 0 {
-            self.serve(&mut self.line.lock());
-        }
-    }
-
-    /// Grants from the front of the line what the free permits suffice for.
-    #[cold]
-    fn serve(&self, line: &mut Locked<'_, (), Request, 1>) {
-        while let Some(Request::Wanted(n_permits)) = line.front(0) {
-            // Relaxed: others only add, while `WAITERS` is set; what they add they come and serve.
-            if self.state.load(Ordering::Relaxed) / ONE < n_permits {
-                return;
-            }
-            // ORDERING(permit): Acquire, for the addition in `give_back`; the grant passes it on.
-            self.state.fetch_sub(n_permits * ONE, Ordering::Acquire);
-            line.grant(0, Request::Granted(n_permits));
-        }
-        // Relaxed: the flag carries no data.
-        self.state.fetch_and(!WAITERS, Ordering::Relaxed);
-    }
-
-    #[inline]
-    fn poll_acquire(
-        &self,
-        n_permits: usize,
-        waiter: Pin<&Waiter<Request>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Closed>> {
-        ready!(coop::poll_proceed(cx));
-        let polled = if !waiter.is_idle() {
-            self.line.poll(waiter, cx).map(|answer| match answer {
-                Request::Refused => Err(Closed(())),
-                Request::Granted(_) | Request::Wanted(_) => Ok(()),
-            })
-        } else {
-            match self.try_take(n_permits) {
-                Ok(()) => Poll::Ready(Ok(())),
-                Err(TryAcquireError::Closed) => Poll::Ready(Err(Closed(()))),
-                Err(TryAcquireError::NoPermits) => self.poll_contended(n_permits, waiter, cx),
-            }
-        };
-        if polled.is_pending() {
-            coop::restore();
-        }
-        polled
-    }
-
-    #[cold]
-    fn poll_contended(
-        &self,
-        n_permits: usize,
-        waiter: Pin<&Waiter<Request>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Closed>> {
-        let waker = cx.waker().clone();
-        let mut line = self.line.lock();
-        // ORDERING(permit): Acquire: permits that came back meanwhile are taken right here.
-        let before = self.state.fetch_or(WAITERS, Ordering::Acquire);
-        if before & CLOSED == 0 && (before & WAITERS != 0 || before / ONE < n_permits) {
-            line.enqueue(0, waiter, Request::Wanted(n_permits), waker);
-            return Poll::Pending;
-        }
-        // Nobody waits: `WAITERS` was not set, or the semaphore is closed, which emptied the line.
-        if before & CLOSED != 0 {
-            // Relaxed: the flag carries no data.
-            self.state.fetch_and(!WAITERS, Ordering::Relaxed);
-            drop(line);
-            return Poll::Ready(Err(Closed(())));
-        }
-        // Relaxed: what these permits bring with them was acquired above.
-        self.state
-            .fetch_sub(n_permits * ONE + WAITERS, Ordering::Relaxed);
-        drop(line);
-        Poll::Ready(Ok(()))
+        self.raw.is_closed()
     }
 
     fn forget(&self, n_permits: usize) {
         // Relaxed: a count and nothing else.
         self.total.fetch_sub(n_permits, Ordering::Relaxed);
-    }
-
-    /// What a future does that is dropped before it returned its permits.
-    #[inline]
-    fn leave(&self, waiter: Pin<&Waiter<Request>>) {
-        if !waiter.is_idle() {
-            self.leave_line(waiter);
-        }
-    }
-
-    #[cold]
-    fn leave_line(&self, waiter: Pin<&Waiter<Request>>) {
-        let mut line = self.line.lock();
-        match line.leave(waiter) {
-            Left::Granted(Request::Granted(n_permits)) => {
-                drop(line);
-                self.give_back(n_permits);
-            }
-            // It may have been the front, and those behind it content with less.
-            Left::Waiting => self.serve(&mut line),
-            Left::Granted(_) | Left::Idle => {}
-        }
     }
 }
 
@@ -510,7 +345,7 @@ impl fmt::Debug for Semaphore {
         f.debug_struct("Semaphore")
             .field("available", &self.available())
             .field("closed", &self.is_closed())
-            .field("waiting", &self.line.lock().len(0))
+            .field("waiting", &self.raw.n_waiting())
             .finish()
     }
 }

@@ -24,7 +24,7 @@ pin_project! {
     impl PinnedDrop for Acquire<'_> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            this.semaphore.leave(this.waiter.as_ref());
+            this.semaphore.raw.leave(this.waiter.as_ref());
         }
     }
 }
@@ -47,7 +47,11 @@ impl<'a> Future for Acquire<'a> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let (semaphore, n_permits) = (*this.semaphore, *this.n_permits);
-        ready!(semaphore.poll_acquire(n_permits, this.waiter.as_ref(), cx))?;
+        ready!(
+            semaphore
+                .raw
+                .poll_acquire(n_permits, this.waiter.as_ref(), cx)
+        )?;
         Poll::Ready(Ok(Permit::new(semaphore, n_permits)))
     }
 }
@@ -76,7 +80,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if let Some(semaphore) = this.semaphore {
-                semaphore.leave(this.waiter.as_ref());
+                semaphore.raw.leave(this.waiter.as_ref());
             }
         }
     }
@@ -99,7 +103,11 @@ impl Future for AcquireOwned {
         let this = self.project();
         let n_permits = *this.n_permits;
         let semaphore = this.semaphore.as_ref().expect("polled after it returned");
-        ready!(semaphore.poll_acquire(n_permits, this.waiter.as_ref(), cx))?;
+        ready!(
+            semaphore
+                .raw
+                .poll_acquire(n_permits, this.waiter.as_ref(), cx)
+        )?;
         let semaphore = this.semaphore.take().expect("it was there above");
         Poll::Ready(Ok(OwnedPermit::new(semaphore, n_permits)))
     }
@@ -145,7 +153,7 @@ impl<'a> Permit<'a> {
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.semaphore.give_back(self.n_permits);
+        self.semaphore.raw.give_back(self.n_permits);
     }
 }
 
@@ -178,6 +186,6 @@ impl OwnedPermit {
 
 impl Drop for OwnedPermit {
     fn drop(&mut self) {
-        self.semaphore.give_back(self.n_permits);
+        self.semaphore.raw.give_back(self.n_permits);
     }
 }
