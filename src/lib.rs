@@ -87,11 +87,12 @@ pub mod stream {
 pub mod sync {
     pub use rt_tasks_sync::{
         Abandoned, Barrier, BarrierStats, BarrierWait, Broken, Closed, Condvar, CondvarStats,
-        Event, EventStats, Job, Mutex, MutexGuard, MutexStats, OnceCell, OnceCellStats,
-        OwnedMutexGuard, OwnedPermit, Permit, Promise, PromiseFuture, PromiseStats, Queue,
-        QueueStats, Semaphore, SemaphoreStats, ShutDown, TaskDoneError, TooManyPermits,
-        TryAcquireError, TryGetError, TryPutError, barrier, condvar, event, mutex, once_cell,
-        oneshot, promise, queue, semaphore,
+        Event, EventStats, Job, Mutex, MutexGuard, MutexStats, Notify, NotifyStats, OnceCell,
+        OnceCellStats, OwnedMutexGuard, OwnedPermit, OwnedRwLockReadGuard, OwnedRwLockWriteGuard,
+        Permit, Promise, PromiseFuture, PromiseStats, Queue, QueueStats, RwLock, RwLockReadGuard,
+        RwLockStats, RwLockWriteGuard, Semaphore, SemaphoreStats, ShutDown, TaskDoneError,
+        TooManyPermits, TryAcquireError, TryGetError, TryPutError, barrier, condvar, event, mutex,
+        notify, once_cell, oneshot, promise, queue, rw_lock, semaphore,
     };
 }
 

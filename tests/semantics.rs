@@ -13,7 +13,7 @@ use source::Workspace;
 const DOCUMENT: &str = "docs/semantics.md";
 
 /// Rules that must have a test: the letter and the last number of each group.
-const REQUIRED: [(char, u32); 10] = [
+const REQUIRED: [(char, u32); 12] = [
     ('C', 17),
     ('G', 19),
     ('T', 12),
@@ -21,7 +21,9 @@ const REQUIRED: [(char, u32); 10] = [
     ('H', 7),
     ('J', 6),
     ('K', 5),
+    ('P', 5),
     ('V', 6),
+    ('E', 2),
     ('B', 5),
     ('N', 15),
 ];

@@ -7,10 +7,12 @@ pub mod barrier;
 pub mod condvar;
 pub mod event;
 pub mod mutex;
+pub mod notify;
 pub mod once_cell;
 pub mod oneshot;
 pub mod promise;
 pub mod queue;
+pub mod rw_lock;
 pub mod semaphore;
 
 mod exclusive;
@@ -43,13 +45,17 @@ pub use group_scope::{GroupBuilder, GroupScope};
 pub use group_start::{Ready, Start, StartError, TryStart};
 pub use group_turn::SpawnInTurn;
 pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
+pub use notify::Notify;
 pub use once_cell::OnceCell;
 pub use promise::{Abandoned, Promise, PromiseFuture, promise};
 pub use queue::{Job, Queue, ShutDown, TaskDoneError, TryGetError, TryPutError};
+pub use rw_lock::{
+    OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 pub use semaphore::{Closed, OwnedPermit, Permit, Semaphore, TooManyPermits, TryAcquireError};
 pub use stats::{
-    BarrierStats, CondvarStats, EventStats, MutexStats, OnceCellStats, PromiseStats, QueueStats,
-    SemaphoreStats,
+    BarrierStats, CondvarStats, EventStats, MutexStats, NotifyStats, OnceCellStats, PromiseStats,
+    QueueStats, RwLockStats, SemaphoreStats,
 };
 pub use waiting::as_completed::{AsCompleted, as_completed};
 pub use waiting::gather::{Gather, JoinAll, gather, gather_settled, join_all, try_gather};

@@ -13,6 +13,18 @@ pub struct MutexStats {
     pub n_waiting: usize,
 }
 
+/// What a [`RwLock`](crate::RwLock) tells about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RwLockStats {
+    /// How many hold it to read.
+    pub n_readers: usize,
+    /// Whether somebody holds it to write.
+    pub is_write_locked: bool,
+    /// Tasks and threads that wait for it, to read or to write.
+    pub n_waiting: usize,
+}
+
 /// What a [`Semaphore`](crate::Semaphore) tells about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -30,6 +42,16 @@ pub struct EventStats {
     /// Whether it is set.
     pub is_set: bool,
     /// Tasks and threads that wait for it.
+    pub n_waiting: usize,
+}
+
+/// What a [`Notify`](crate::Notify) tells about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotifyStats {
+    /// Whether a notification is kept for the next who comes.
+    pub has_permit: bool,
+    /// Tasks and threads that wait for a notification.
     pub n_waiting: usize,
 }
 

@@ -7,10 +7,12 @@ mod barrier;
 mod condvar;
 mod members;
 mod mutex;
+mod notify;
 mod once_cell;
 mod oneshot;
 mod promise;
 mod queue;
+mod rw_lock;
 mod semaphore;
 mod wait_list;
 
@@ -84,6 +86,14 @@ impl Watched {
             let count = unsafe { &mut *count };
             *count += 1;
             *count
+        })
+    }
+
+    /// Looks at it, beside others who do.
+    fn get(&self) -> u32 {
+        self.0.with(|count| {
+            // SAFETY: loom has checked the access.
+            unsafe { *count }
         })
     }
 }

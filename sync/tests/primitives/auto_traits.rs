@@ -7,10 +7,11 @@ use std::rc::Rc;
 
 use rt_tasks_sync::queue::{self, Items};
 use rt_tasks_sync::{
-    Abandoned, Barrier, Broken, Closed, Condvar, Event, Job, Mutex, MutexGuard, OnceCell,
-    OwnedMutexGuard, OwnedPermit, Permit, Promise, PromiseFuture, Queue, Semaphore, ShutDown,
+    Abandoned, Barrier, Broken, Closed, Condvar, Event, Job, Mutex, MutexGuard, Notify, OnceCell,
+    OwnedMutexGuard, OwnedPermit, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, Permit, Promise,
+    PromiseFuture, Queue, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, ShutDown,
     TaskDoneError, TooManyPermits, TryAcquireError, TryGetError, TryPutError, barrier, condvar,
-    event, mutex, once_cell, oneshot, semaphore,
+    event, mutex, notify, once_cell, oneshot, rw_lock, semaphore,
 };
 
 /// `Send` and not `Sync`.
@@ -61,6 +62,28 @@ const _: () = {
         mutex::Lock<'static, SendOnly>:        true  true  false;
         mutex::Lock<'static, Neither>:         false false false;
         mutex::LockOwned<SendOnly>:            true  true  false;
+        RwLock<u8>:                            true  true  true;
+        RwLock<SendOnly>:                      true  false true;
+        RwLock<SyncOnly>:                      false false true;
+        RwLock<Neither>:                       false false true;
+        RwLockReadGuard<'static, u8>:          true  true  true;
+        RwLockReadGuard<'static, SendOnly>:    false false true;
+        RwLockReadGuard<'static, SyncOnly>:    false false true;
+        RwLockWriteGuard<'static, u8>:         true  true  true;
+        RwLockWriteGuard<'static, SendOnly>:   false false true;
+        RwLockWriteGuard<'static, SyncOnly>:   false false true;
+        OwnedRwLockReadGuard<u8>:              true  true  true;
+        OwnedRwLockReadGuard<SendOnly>:        false false true;
+        OwnedRwLockWriteGuard<u8>:             true  true  true;
+        OwnedRwLockWriteGuard<SyncOnly>:       false false true;
+        rw_lock::Read<'static, u8>:            true  true  false;
+        rw_lock::Read<'static, SendOnly>:      false false false;
+        rw_lock::Write<'static, u8>:           true  true  false;
+        rw_lock::ReadOwned<u8>:                true  true  false;
+        rw_lock::WriteOwned<u8>:               true  true  false;
+        rw_lock::WriteOwned<SendOnly>:         false false false;
+        Notify:                                true  true  true;
+        notify::Notified<'static>:             true  true  false;
         Semaphore:                             true  true  true;
         Permit<'static>:                       true  true  true;
         OwnedPermit:                           true  true  true;
