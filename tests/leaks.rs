@@ -97,6 +97,29 @@ fn use_everything(runtime: &rt::Runtime) {
     });
 }
 
+/// Spare threads that are at work, idle or about to retire when the runtime is dropped.
+#[test]
+fn a_runtime_dropped_with_spare_threads_leaves_none() {
+    in_a_process_of_its_own("a_runtime_dropped_with_spare_threads_leaves_none", || {
+        for n_workers in [1, 2, 8] {
+            for pause in [0, 15, 40, 120, 250] {
+                let before = n_threads();
+                let runtime = support::builder(n_workers).build().unwrap();
+                let tasks: Vec<_> = (0..n_workers + 3)
+                    .map(|_| runtime.spawn(async { std::thread::sleep(ms(40)) }))
+                    .collect();
+                let ready = runtime.spawn(async { 7 });
+                assert_eq!(ready.join_blocking().unwrap(), 7);
+                std::thread::sleep(ms(pause));
+                drop(runtime);
+                let after = n_threads_when_at_most(before);
+                assert_eq!(before, after, "with {n_workers} worker(s)");
+                drop(tasks);
+            }
+        }
+    });
+}
+
 /// A dropped runtime leaves no thread and no file descriptor.
 #[test]
 fn a_dropped_runtime_leaves_no_thread_and_no_descriptor() {

@@ -50,6 +50,8 @@ pub(crate) struct Context {
     n_running: Cell<*const AtomicUsize>,
     /// This thread's number among those that inject, from one; zero until it first does.
     producer: Cell<usize>,
+    /// What the system calls this thread; zero until somebody asks.
+    thread_id: Cell<u32>,
 }
 
 thread_local! {
@@ -68,6 +70,7 @@ thread_local! {
             seat_behind: Cell::new(ptr::null()),
             n_running: Cell::new(ptr::null()),
             producer: Cell::new(0),
+            thread_id: Cell::new(0),
         }
     };
 }
@@ -143,6 +146,16 @@ pub(crate) fn producer() -> usize {
             cx.producer.set(NEXT.fetch_add(1, Ordering::Relaxed));
         }
         cx.producer.get()
+    })
+}
+
+/// What the system calls this thread; zero where it does not tell.
+pub(crate) fn thread_id() -> u32 {
+    with(|cx| {
+        if cx.thread_id.get() == 0 {
+            cx.thread_id.set(crate::sys::thread_id());
+        }
+        cx.thread_id.get()
     })
 }
 

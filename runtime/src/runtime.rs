@@ -465,12 +465,13 @@ impl Handle {
     pub fn metrics(&self) -> Metrics {
         let n_ended = self.shared.n_ended();
         Metrics {
-            n_workers: self.shared.seats.len(),
+            n_workers: self.shared.seats.homes().len(),
             n_spawned: self.shared.n_spawned(),
             n_live: self.shared.n_spawned().saturating_sub(n_ended),
             n_polls: self.shared.n_polls(),
             n_injected: self.shared.n_injected(),
             n_rescues: self.shared.n_rescues(),
+            n_spares: self.shared.n_spares(),
             n_blocking: self.shared.blocking.n_jobs(),
             n_blocking_queued: self.shared.blocking.n_queued(),
             n_blocking_threads: self.shared.blocking.n_threads(),
@@ -482,7 +483,7 @@ impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle")
             .field("name", &self.shared.config.name)
-            .field("workers", &self.shared.seats.len())
+            .field("workers", &self.shared.seats.homes().len())
             .finish_non_exhaustive()
     }
 }
@@ -564,6 +565,8 @@ pub struct Metrics {
     pub n_injected: usize,
     /// How often work was found waiting behind a poll that took long.
     pub n_rescues: u32,
+    /// Threads that work at present in the place of workers that are blocked.
+    pub n_spares: usize,
     /// Blocking jobs that run or wait.
     pub n_blocking: usize,
     /// Of those, the ones that wait for a thread.

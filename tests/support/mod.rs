@@ -232,6 +232,6 @@ pub(crate) fn assert_well(runtime: &Runtime) {
 }
 
 /// Milliseconds.
-pub(crate) fn ms(n: u64) -> Duration {
+pub(crate) const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }

@@ -139,7 +139,9 @@ impl<'scope> ForkScope<'scope, '_> {
     fn new(location: &'static Location<'static>) -> Self {
         let runtime = context::runtime();
         let has_seat = context::with(|cx| !cx.seat.get().is_null());
-        let n_workers = runtime.as_ref().map_or(0, |shared| shared.seats.len());
+        let n_workers = runtime
+            .as_ref()
+            .map_or(0, |shared| shared.seats.homes().len());
         Self {
             core: Arc::new(Core {
                 board: Board::new(),

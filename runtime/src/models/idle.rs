@@ -20,7 +20,7 @@ trait Sleepers: Send + Sync + 'static {
 
 impl Sleepers for Idle {
     fn new() -> Self {
-        Self::new(1)
+        Self::new(1, 0)
     }
     fn wants_wake(&self) -> bool {
         self.fence_after_push();

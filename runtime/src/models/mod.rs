@@ -12,4 +12,5 @@ mod readiness;
 mod returns;
 mod seat;
 mod slot;
+mod spare;
 mod state;

@@ -33,7 +33,7 @@ impl Seat {
     /// A seat whose home thread has just set the bit.
     fn watched() -> Arc<Self> {
         Arc::new(Self {
-            idle: Idle::new(1),
+            idle: Idle::new(1, 0),
             home: Parker::new(None),
             guest: Parker::new(None),
             watch: AtomicU32::new(WATCHED),

@@ -267,6 +267,7 @@ impl<'a> Guest<'a> {
     /// Sits on a seat that was handed to this thread.
     fn adopt(&mut self, seat: &'a Seat) {
         self.own_seat = Some(seat);
+        seat.set_thread();
         context::with(|cx| cx.seat.set(ptr::from_ref(seat)));
         for task in self.shared.take_aside() {
             // SAFETY: this thread holds the seat.
@@ -347,7 +348,7 @@ impl Drop for Guest<'_> {
 /// Claims a free seat, first one whose home thread need not be sent away.
 fn take_seat(shared: &Shared) -> Option<&Seat> {
     for take_watched in [false, true] {
-        for seat in &shared.seats {
+        for seat in shared.seats.homes() {
             if !shared.idle.is_idle(seat.index)
                 || seat.has_guest()
                 || (seat.is_watched() && !take_watched)
@@ -395,7 +396,8 @@ pub(super) fn give_seat_up(shared: &Shared) {
     });
 }
 
-/// Gives a seat back to its home thread, and wakes that if there is something to do or to wait for.
+/// Gives a seat back to its home thread, and wakes that if there is something to do or to wait for. A spare seat
+/// is closed.
 fn leave_seat(shared: &Shared, seat: &Seat) {
     // SAFETY: the calling thread holds the seat until `park` below.
     unsafe { seat.empty_slot() };
@@ -404,6 +406,10 @@ fn leave_seat(shared: &Shared, seat: &Seat) {
     seat.set_unwatched();
     // SAFETY: as above.
     unsafe { seat.guest_left() };
+    if shared.seats.is_spare(seat) {
+        // SAFETY: as above; whoever calls this has taken the seat out of the context.
+        return unsafe { shared.leave_spare(seat) };
+    }
     shared.idle.park(seat.index);
     shared.offer_seat();
     let waits_for_time = seat.timers.next() != NEVER || shared.outside_timers.next() != NEVER;
@@ -459,7 +465,7 @@ struct Loan {
 impl Drop for Loan {
     fn drop(&mut self) {
         if !self.is_taken {
-            leave_seat(&self.shared, &self.shared.seats[self.index]);
+            leave_seat(&self.shared, self.shared.seats.get(self.index));
         }
     }
 }
@@ -489,7 +495,7 @@ fn work_until(mut loan: Loan, ending: &Ending) {
     let shared = loan.shared.clone();
     let mut guest = Guest::enter(&shared);
     loan.is_taken = true;
-    guest.adopt(&shared.seats[loan.index]);
+    guest.adopt(shared.seats.get(loan.index));
     let body = std::future::poll_fn(|cx| {
         *lock_std(&ending.waker) = Some(cx.waker().clone());
         // ORDERING(main): Acquire, for `Over`.

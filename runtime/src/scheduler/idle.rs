@@ -24,11 +24,17 @@
 //!
 //! Local pushes skip the fence: their own worker is awake, and looks for sleepers again after its next pop.
 //!
+//! Some seats are spare (see [`spare`](super::spare)): they are closed, and count as nothing, until the monitor
+//! opens one. A seat that closes has to look once more, like one that parks: with it the last one that was not
+//! idle may have gone.
+//!
 //! # Invariants
 //!
 //! 1. A bit is set only by the holder of the seat, and cleared once: by the holder, or by the one who then
 //!    wakes the holder.
 //! 2. `n_searching` counts the seats that search, plus those claimed and not yet up.
+//! 3. `n_open` is at least the number of seats that are open, and the bit of a closed seat is clear. So `all` is
+//!    true only if every open seat is idle.
 //!
 //! # Memory ordering
 //!
@@ -42,22 +48,24 @@ const WORD: usize = u64::BITS as usize;
 pub(crate) struct Idle {
     words: Box<[CachePadded<AtomicU64>]>,
     n_searching: CachePadded<AtomicUsize>,
-    n_seats: usize,
+    n_workers: usize,
+    n_open: AtomicUsize,
 }
 
 impl Idle {
-    /// All seats idle: none has been sat on yet.
-    pub(crate) fn new(n_seats: usize) -> Self {
-        let bits = |word: usize| match n_seats - word * WORD {
+    /// The workers' seats idle, none has been sat on yet; the spare ones closed.
+    pub(crate) fn new(n_workers: usize, n_spares: usize) -> Self {
+        let bits = |word: usize| match n_workers.saturating_sub(word * WORD) {
             left if left >= WORD => u64::MAX,
             left => (1 << left) - 1,
         };
         Self {
-            words: (0..n_seats.div_ceil(WORD))
+            words: (0..(n_workers + n_spares).div_ceil(WORD))
                 .map(|word| CachePadded::new(AtomicU64::new(bits(word))))
                 .collect(),
             n_searching: CachePadded::new(AtomicUsize::new(0)),
-            n_seats,
+            n_workers,
+            n_open: AtomicUsize::new(n_workers),
         }
     }
 
@@ -74,14 +82,34 @@ impl Idle {
             .any(|word| word.load(Ordering::Relaxed) != 0)
     }
 
-    /// Whether every seat is idle.
+    /// Whether every open seat is idle.
     pub(crate) fn all(&self) -> bool {
-        let n: u32 = self
-            .words
-            .iter()
-            .map(|word| word.load(Ordering::Relaxed).count_ones())
-            .sum();
-        n as usize == self.n_seats
+        // ORDERING(idle): Acquire, here and below, for what each of them queued before it went idle or closed.
+        let load = |word: &CachePadded<AtomicU64>| word.load(Ordering::Acquire);
+        let n: u32 = self.words.iter().map(|word| load(word).count_ones()).sum();
+        n as usize == self.n_open()
+    }
+
+    /// Seats that are open: the workers' and those of spares.
+    pub(crate) fn n_open(&self) -> usize {
+        // ORDERING(idle): Acquire, for what a seat queued before it closed.
+        self.n_open.load(Ordering::Acquire)
+    }
+
+    /// Opens a spare seat, held by whoever called this, who counts it as searching.
+    pub(crate) fn open(&self) {
+        self.n_open.fetch_add(1, Ordering::Relaxed);
+        self.count_claimed();
+    }
+
+    /// Closes a spare seat, which the caller holds and leaves empty. The caller looks afterwards whether
+    /// all are idle now, and whether the others miss what this seat did for them.
+    pub(crate) fn close(&self) {
+        // ORDERING(idle): Release, what the seat queued, for whoever sees that it is closed.
+        self.n_open.fetch_sub(1, Ordering::Release);
+        // ORDERING(idle): SeqCst, between the lower count and the look; mirrors the one in `park`: of a seat
+        // that parks and one that closes, the later one sees that all are idle.
+        fence(Ordering::SeqCst);
     }
 
     pub(crate) fn is_idle(&self, seat: usize) -> bool {
@@ -181,9 +209,9 @@ impl Idle {
         self.park(seat);
     }
 
-    /// Begins to search, unless half of the seats do already.
+    /// Begins to search, unless as many as half of the workers do already.
     pub(crate) fn start_searching(&self) -> bool {
-        if 2 * self.n_searching.load(Ordering::Relaxed) >= self.n_seats {
+        if 2 * self.n_searching.load(Ordering::Relaxed) >= self.n_workers {
             return false;
         }
         self.n_searching.fetch_add(1, Ordering::Relaxed);

@@ -28,6 +28,7 @@ mod poller;
 mod run_queue;
 mod seat;
 mod shutdown;
+mod spare;
 mod worker;
 
 use std::io;
@@ -57,13 +58,14 @@ use guest::MainWaker;
 use idle::Idle;
 use injector::Injector;
 use poller::Poller;
+use spare::Seats;
 use worker::{Turn, Worker};
 
 /// What all threads of a runtime share.
 pub(crate) struct Shared {
     /// Itself, for those who outlive the call.
     this: Weak<Self>,
-    pub(crate) seats: Box<[Seat]>,
+    pub(crate) seats: Seats,
     pub(crate) idle: Idle,
     injector: Injector<Task>,
     pub(crate) platform: Platform,
@@ -130,17 +132,17 @@ impl Shared {
         let platform = config.platform();
         let clock = platform.clock.clone();
         let timers = || Arc::new(Timers::new(clock.clone()));
-        let seats: Box<[Seat]> = (0..n_seats)
+        let homes: Box<[Seat]> = (0..n_seats)
             .map(|index| Seat::new(index, timers(), &platform))
             .collect();
         let outside_arena = ArenaPointer(Arena::new());
-        let mut arenas: Vec<_> = seats.iter().map(|seat| ArenaPointer(seat.arena)).collect();
+        let mut arenas: Vec<_> = homes.iter().map(|seat| ArenaPointer(seat.arena)).collect();
         arenas.push(outside_arena);
         let n_cores = num_cpus::get().max(1);
         let shared = Arc::new_cyclic(|this| Self {
             this: this.clone(),
-            seats,
-            idle: Idle::new(n_seats),
+            seats: Seats::new(homes),
+            idle: Idle::new(n_seats, spare::MOST_SPARES),
             injector: Injector::new(n_seats.next_power_of_two().min(8)),
             outside_timers: timers(),
             clock: clock.clone(),
@@ -254,6 +256,7 @@ impl Shared {
     fn next_deadline(&self) -> Nanos {
         let seats = self
             .seats
+            .homes()
             .iter()
             .map(|seat| seat.timers.settle())
             .min()
@@ -264,7 +267,7 @@ impl Shared {
     /// Fires what is due, whoever it belongs to.
     fn fire_all(&self, now: Nanos) -> bool {
         let mut fired = self.outside_timers.fire(now);
-        for seat in &self.seats {
+        for seat in self.seats.homes() {
             fired |= seat.timers.fire(now);
         }
         fired
@@ -321,7 +324,7 @@ impl Shared {
 
     /// Has every sleeper look at its deadline again: the clock changed.
     pub(crate) fn wake_all(&self) {
-        for seat in &self.seats {
+        for seat in self.seats.in_use() {
             if self.idle.claim_counted(seat.index) {
                 self.wake_claimed(seat.index);
             }
@@ -411,7 +414,7 @@ impl Shared {
 
     /// Whether anybody could take a task from anywhere: the parker's look, step 3.
     fn has_work(&self) -> bool {
-        !self.injector.is_empty() || self.seats.iter().any(Seat::has_stealable)
+        !self.injector.is_empty() || self.seats.in_use().any(Seat::has_stealable)
     }
 
     /// Queues a task from outside.
@@ -457,7 +460,7 @@ impl Shared {
 
     /// Wakes the sleeper of a seat whose bit the caller has claimed and counted as searching.
     fn wake_claimed(&self, index: usize) {
-        let seat = &self.seats[index];
+        let seat = self.seats.get(index);
         // SAFETY: the caller has claimed the bit, and the hand-over comes below.
         if let Some(parker) = unsafe { seat.sleeper() } {
             parker.hand_over(self.interrupt());
@@ -525,12 +528,12 @@ impl Shared {
     }
 
     pub(crate) fn n_spawned(&self) -> u64 {
-        let on_seats: u64 = self.seats.iter().map(Seat::n_spawned).sum();
+        let on_seats: u64 = self.seats.ever_used().map(Seat::n_spawned).sum();
         on_seats + self.n_spawned_outside.load(Ordering::Relaxed)
     }
 
     pub(crate) fn n_ended(&self) -> u64 {
-        let on_seats: u64 = self.seats.iter().map(Seat::n_ended).sum();
+        let on_seats: u64 = self.seats.ever_used().map(Seat::n_ended).sum();
         on_seats + self.n_ended_outside.load(Ordering::Relaxed)
     }
 
@@ -543,14 +546,14 @@ impl Shared {
     }
 
     pub(crate) fn n_polls(&self) -> u64 {
-        self.seats.iter().map(Seat::n_polls).sum()
+        self.seats.ever_used().map(Seat::n_polls).sum()
     }
 }
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared")
-            .field("n_seats", &self.seats.len())
+            .field("n_workers", &self.seats.homes().len())
             .finish_non_exhaustive()
     }
 }
@@ -564,7 +567,7 @@ impl Interrupt for Reactor {
 /// The life of a worker thread: its seat was claimed for it.
 fn home_thread(shared: &Arc<Shared>, index: usize, newcomer: Newcomer) {
     let _inside = newcomer.arrive();
-    let seat = &shared.seats[index];
+    let seat = &shared.seats.homes()[index];
     // A broken invariant of the scheduler ends the process: the seat would be lost, and its count with it.
     let abort_on_unwind = AbortOnUnwind;
     seat.home().bind();
@@ -577,7 +580,7 @@ fn home_thread(shared: &Arc<Shared>, index: usize, newcomer: Newcomer) {
             let _seat = context::Restore::set(&cx.seat, ptr::from_ref(seat));
             // SAFETY: the seat was claimed and handed to this thread.
             let worker = unsafe { Worker::home(shared, seat) };
-            work(&worker);
+            work(&worker, || shared.is_stopping());
             // The seat is a guest's now, or the runtime stops; the flag is set before the last hand-over.
             if !shared.is_stopping() {
                 seat.home().sleep_until_handed();
@@ -600,19 +603,19 @@ impl Drop for AbortOnUnwind {
     }
 }
 
-/// Works until the runtime stops or the seat is gone.
-fn work(worker: &Worker<'_>) {
-    while worker.has_seat() && !worker.shared.is_stopping() {
+/// Works until it is over or the seat is gone.
+fn work(worker: &Worker<'_>, is_over: impl Fn() -> bool) {
+    while worker.has_seat() && !is_over() {
         loop {
             match worker.turn() {
                 Turn::Ran => {}
                 Turn::Idle => break,
                 Turn::LostSeat => return,
             }
-            if worker.shared.is_stopping() {
+            if is_over() {
                 return;
             }
         }
-        worker.park(|| false);
+        worker.park(&is_over);
     }
 }

@@ -4,7 +4,8 @@
 //! would wait as long; so would timers of the seat, and the poller if nobody is in it. The monitor is a
 //! thread that looks at each seat every few milliseconds while anybody works, and sleeps when all are idle. A
 //! seat that is in the same poll as at the last look, and has work waiting, gets help: an idle worker is
-//! woken to steal, the task that would run next is moved to the injector, overdue timers are fired.
+//! woken to steal, the task that would run next is moved to the injector, overdue timers are fired. If no worker
+//! is idle, a [spare](super::spare) one is started.
 //!
 //! The monitor is not started before there is something to watch, and an idle runtime does not wake it.
 
@@ -12,7 +13,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use super::Shared;
+use super::spare::{Found, MOST_SPARES, Staff};
+use super::{Seat, Shared};
+use crate::platform::Nanos;
 use crate::shim::lock_std;
 
 /// Between two looks.
@@ -110,49 +113,69 @@ impl Monitor {
 
 /// The life of the monitor.
 fn watch(shared: &Arc<Shared>) {
-    let mut seen = vec![0; shared.seats.len()];
+    let mut seen = vec![0; shared.seats.homes().len() + MOST_SPARES];
+    let mut staff = Staff::default();
     let mut n_idle_looks = 0;
     while !shared.is_stopping() {
-        shared
-            .monitor
-            .sleep(n_idle_looks > IDLE_LOOKS, || shared.idle.all());
-        if shared.idle.all() {
-            n_idle_looks += 1;
-            continue;
+        let for_good = n_idle_looks > IDLE_LOOKS && shared.n_spares() == 0;
+        shared.monitor.sleep(for_good, || shared.idle.all());
+        n_idle_looks = match shared.idle.all() {
+            true => n_idle_looks + 1,
+            false => 0,
+        };
+        if n_idle_looks == 0 || shared.n_spares() > 0 {
+            let now = shared.clock.now();
+            shared.set_coarse(now);
+            let found = look(shared, now, &mut seen);
+            staff.adapt(shared, now, &found);
         }
-        n_idle_looks = 0;
-        look(shared, &mut seen);
     }
 }
 
 /// One look at all seats.
-fn look(shared: &Shared, seen: &mut [u64]) {
-    let now = shared.clock.now();
-    shared.set_coarse(now);
+fn look(shared: &Shared, now: Nanos, seen: &mut [u64]) -> Found {
     // Of those who set a timer without a seat, when all seats are stuck: nobody else would fire it.
-    let mut needs_help = !shared.clock.is_paused() && shared.outside_timers.fire(now);
-    for (seat, seen) in shared.seats.iter().zip(seen) {
+    let mut has_waited = !shared.clock.is_paused() && shared.outside_timers.fire(now);
+    let mut stuck = Vec::new();
+    for seat in shared.seats.in_use() {
         let n_polls = seat.n_polls();
-        let is_stuck = *seen == n_polls && !shared.idle.is_idle(seat.index);
-        *seen = n_polls;
-        if !is_stuck {
+        let before = std::mem::replace(&mut seen[seat.index], n_polls);
+        if before != n_polls || shared.idle.is_idle(seat.index) || shared.seats.is_closed(seat) {
             continue;
         }
+        stuck.push(seat);
         if let Some(task) = seat.take_slot() {
             shared.inject(task);
-            needs_help = true;
+            has_waited = true;
         }
-        needs_help |= seat.has_stealable();
+        has_waited |= seat.has_stealable();
         if !shared.clock.is_paused() {
-            needs_help |= seat.timers.fire(now);
+            has_waited |= seat.timers.fire(now);
         }
     }
     let is_unattended = shared.is_unattended() && shared.poller.is_due(now);
-    if needs_help || !shared.injector.is_empty() || is_unattended {
+    let needs_help = has_waited || !shared.injector.is_empty() || is_unattended;
+    if needs_help {
         shared
             .monitor
             .n_rescues
-            .fetch_add(u32::from(needs_help), Ordering::Relaxed);
+            .fetch_add(u32::from(has_waited), Ordering::Relaxed);
         shared.wake_one();
+    }
+    // Asking the system costs some microseconds a thread.
+    let asks = needs_help && !stuck.is_empty() && !shared.idle.any();
+    // A seat whose thread is yet to begin is not blocked.
+    let is_blocked = |seat: &&&Seat| {
+        let thread = seat.thread();
+        thread.is_some_and(|thread| crate::sys::is_blocked(thread) != Some(false))
+    };
+    Found {
+        n_stuck: stuck.len(),
+        n_blocked: if asks {
+            stuck.iter().filter(is_blocked).count()
+        } else {
+            0
+        },
+        needs_help,
     }
 }

@@ -24,15 +24,19 @@
 //! that waits for it.
 
 use std::cell::{Cell, RefCell};
+use std::num::NonZeroU32;
 use std::ptr;
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
 use super::run_queue::{RunQueue, Thief};
+use crate::context;
 use crate::platform::{Nanos, Parker, Platform, Random};
 use crate::reactor::Events;
-use crate::shim::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use crate::shim::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 use crate::task::{Arena, Header, Task};
 use crate::time::Timers;
 
@@ -81,6 +85,10 @@ struct SharedPart {
     n_polls: AtomicU64,
     n_spawned: AtomicU64,
     n_ended: AtomicU64,
+    /// The thread that holds the seat, as the system calls it; zero if that is not known.
+    thread: AtomicU32,
+    /// A spare seat is to be closed.
+    is_retiring: AtomicBool,
 }
 
 /// The holder's (Invariant 1).
@@ -120,6 +128,8 @@ impl Seat {
                 n_polls: AtomicU64::new(0),
                 n_spawned: AtomicU64::new(0),
                 n_ended: AtomicU64::new(0),
+                thread: AtomicU32::new(0),
+                is_retiring: AtomicBool::new(false),
             }),
             holder: CachePadded::new(HolderPart {
                 queue,
@@ -255,6 +265,36 @@ impl Seat {
     /// What the home thread asks once something was handed to it: false means the seat.
     pub(super) fn was_sent_away(&self) -> bool {
         self.shared.watch.load(Ordering::Relaxed) == SENT_AWAY
+    }
+
+    // ---- who sits here ----
+
+    /// This thread is the holder from now on.
+    pub(super) fn set_thread(&self) {
+        self.shared
+            .thread
+            .store(context::thread_id(), Ordering::Relaxed);
+    }
+
+    /// The holder is not known yet.
+    pub(super) fn forget_thread(&self) {
+        self.shared.thread.store(0, Ordering::Relaxed);
+    }
+
+    /// The thread of the holder, as the system calls it; none if that is not known. A hint: it may have changed.
+    pub(super) fn thread(&self) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.shared.thread.load(Ordering::Relaxed))
+    }
+
+    /// Whether the seat, a spare one, is to be closed.
+    pub(super) fn is_retiring(&self) -> bool {
+        self.shared.is_retiring.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_retiring(&self, is_retiring: bool) {
+        self.shared
+            .is_retiring
+            .store(is_retiring, Ordering::Relaxed);
     }
 
     // ---- numbers ----

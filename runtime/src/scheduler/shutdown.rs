@@ -167,10 +167,11 @@ fn cancel_all(shared: &Shared) {
 /// Has all threads go home and joins those that do in time; returns how many did not.
 fn send_home(shared: &Arc<Shared>, latest: Instant) -> usize {
     let reactor = shared.interrupt();
-    for seat in &shared.seats {
+    for seat in shared.seats.in_use() {
         seat.home().hand_over(reactor);
-        // A guest that sleeps on the seat gets up and leaves it.
-        if seat.has_guest() && shared.idle.claim_counted(seat.index) {
+        // A guest that sleeps on the seat gets up and leaves it, and so does the thread of a spare one.
+        let has_other = seat.has_guest() || shared.seats.is_spare(seat);
+        if has_other && shared.idle.claim_counted(seat.index) {
             shared.wake_claimed(seat.index);
         }
     }
@@ -204,7 +205,7 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
         let _seat = context::Restore::set(&cx.seat, std::ptr::null());
         let _behind = context::Restore::set(&cx.seat_behind, std::ptr::null());
         let mut seats = Vec::new();
-        let mut left: Vec<_> = shared.seats.iter().collect();
+        let mut left: Vec<_> = shared.seats.ever_used().collect();
         loop {
             // The home threads are gone, whatever the bits say; guests leave their seats when they see that
             // the runtime stops.

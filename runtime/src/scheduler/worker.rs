@@ -57,6 +57,7 @@ impl<'a> Worker<'a> {
     ///
     /// The calling thread holds the seat (Invariant 1).
     pub(super) unsafe fn home(shared: &'a Arc<Shared>, seat: &'a Seat) -> Self {
+        seat.set_thread();
         Self {
             shared,
             seat,
@@ -64,6 +65,24 @@ impl<'a> Worker<'a> {
             is_searching: Cell::new(true),
             is_home: true,
             is_chaotic: shared.platform.is_chaotic(),
+        }
+    }
+
+    /// The worker of a spare seat, which was opened for it: it begins by searching.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the seat (Invariant 1).
+    pub(super) unsafe fn spare(
+        shared: &'a Arc<Shared>,
+        seat: &'a Seat,
+        parker: &'a Parker,
+    ) -> Self {
+        seat.set_thread();
+        Self {
+            is_searching: Cell::new(true),
+            // SAFETY: by the caller's promise.
+            ..unsafe { Self::guest(shared, seat, parker) }
         }
     }
 
@@ -190,7 +209,7 @@ impl<'a> Worker<'a> {
         }
         let share = injector
             .len()
-            .div_ceil(self.shared.seats.len())
+            .div_ceil(self.shared.seats.homes().len())
             .clamp(1, INJECT_BATCH);
         injector.pop_batch(self.seat.index, share, |task| {
             // SAFETY: Invariant 1.
@@ -200,10 +219,10 @@ impl<'a> Worker<'a> {
     }
 
     pub(super) fn steal(&self) -> Option<Task> {
-        let seats = &self.shared.seats;
-        let first = self.random().below(seats.len());
-        for offset in 0..seats.len() {
-            let victim = &seats[(first + offset) % seats.len()];
+        let homes = self.shared.seats.homes();
+        let (before, after) = homes.split_at(self.random().below(homes.len()));
+        let spares = self.shared.seats.spares();
+        for victim in after.iter().chain(before).chain(spares) {
             if victim.index == self.seat.index || !victim.has_stealable() {
                 continue;
             }
@@ -322,6 +341,7 @@ impl<'a> Worker<'a> {
                     context::with(|cx| cx.seat.set(std::ptr::null()));
                     return;
                 }
+                self.seat.set_thread();
                 self.is_searching.set(true);
                 self.shared.monitor.attend();
             }

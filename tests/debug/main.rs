@@ -1,0 +1,6 @@
+//! What goes on when a program does what it should not: it blocks its workers, loses errors, ignores requests.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod blocked;
