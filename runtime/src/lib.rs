@@ -9,6 +9,11 @@ mod context;
 #[doc(hidden)]
 pub mod coop;
 mod fork_join;
+#[cfg(all(unix, feature = "signal"))]
+mod interrupt;
+#[cfg(not(all(unix, feature = "signal")))]
+#[path = "interrupt_off.rs"]
+mod interrupt;
 mod locals;
 mod platform;
 #[doc(hidden)]
@@ -17,6 +22,9 @@ mod runtime;
 mod scheduler;
 #[doc(hidden)]
 pub mod shim;
+#[cfg(all(unix, feature = "signal"))]
+#[doc(hidden)]
+pub mod signals;
 mod spawn;
 mod sys;
 pub mod task;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context;
+use crate::interrupt;
 use crate::platform::Platform;
 use crate::scheduler::{self, Shared, ShutdownReport};
 use crate::spawn::{Spec, Work, spawn_on, spawn_work_on};
@@ -31,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) slow_poll: Duration,
     pub(crate) virtual_time: bool,
     chaos: Option<u64>,
+    #[cfg_attr(not(all(unix, feature = "signal")), expect(dead_code))]
+    pub(crate) cancel_on_ctrl_c: bool,
     pub(crate) stack_size: Option<usize>,
     pub(crate) on_unhandled: Option<Handler>,
     on_thread_start: Option<Hook>,
@@ -94,7 +97,7 @@ impl Config {
 #[derive(Clone)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct Builder {
-    config: Config,
+    pub(crate) config: Config,
 }
 
 impl Default for Builder {
@@ -118,6 +121,7 @@ impl Builder {
                 slow_poll: Duration::from_millis(100),
                 virtual_time: false,
                 chaos: None,
+                cancel_on_ctrl_c: false,
                 stack_size: None,
                 on_unhandled: None,
                 on_thread_start: None,
@@ -287,7 +291,7 @@ impl Runtime {
     /// It may be called anywhere, also inside a task: then it helps to run tasks while it waits.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.handle.block_on(future)
+        interrupt::block_on(&self.handle, future)
     }
 
     /// Spawns a task; see [`spawn`](crate::spawn()).
@@ -369,7 +373,7 @@ impl fmt::Debug for Runtime {
 /// A reference to a runtime, for other threads and for libraries. It does not keep the runtime from ending.
 #[derive(Clone)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Handle {

@@ -1,0 +1,207 @@
+//! `Builder::cancel_on_ctrl_c`: the first Ctrl-C cancels the body of `block_on`, the second one ends the process.
+//!
+//! Each test is a program in a process of its own, which says on its standard error output how far it is.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStderr, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use rt_tasks_runtime::{Builder, Runtime, catch_cancel, defer, sleep, spawn};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::support::{is_inside, this_test};
+
+/// Longer than any test takes.
+const FOR_EVER: Duration = Duration::from_secs(1000);
+
+fn runtime() -> Runtime {
+    let builder = Builder::new().workers(2).grace(FOR_EVER);
+    builder.cancel_on_ctrl_c(true).build().unwrap()
+}
+
+/// A program under test.
+struct Program {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStderr>>,
+}
+
+impl Program {
+    fn start(test: &str) -> Self {
+        let mut command = this_test(test);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// Reads on until the program says this.
+    #[track_caller]
+    fn says(&mut self, what: &str) {
+        let mut others = Vec::new();
+        for line in &mut self.lines {
+            let line = line.unwrap();
+            if line == what {
+                return;
+            }
+            others.push(line);
+        }
+        panic!("it never said {what:?}: {others:?}");
+    }
+
+    fn press_ctrl_c(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+    }
+
+    /// Waits for its end; what it still said.
+    fn end(mut self) -> (ExitStatus, Vec<String>) {
+        let rest = self.lines.map(Result::unwrap).collect();
+        (self.child.wait().unwrap(), rest)
+    }
+}
+
+#[test]
+fn the_first_cancels_and_awaits_the_cleanup_of_everything() {
+    let test = "ctrl_c::the_first_cancels_and_awaits_the_cleanup_of_everything";
+    if is_inside() {
+        return runtime().block_on(async {
+            spawn(async {
+                defer(async {
+                    sleep(Duration::from_millis(20)).await;
+                    eprintln!("task cleaned up");
+                });
+                sleep(FOR_EVER).await;
+            });
+            defer(async {
+                sleep(Duration::from_millis(20)).await;
+                eprintln!("body cleaned up");
+            });
+            sleep(Duration::from_millis(5)).await;
+            print!("no line");
+            eprintln!("ready");
+            sleep(FOR_EVER).await;
+        });
+    }
+    let mut program = Program::start(test);
+    program.says("ready");
+    program.press_ctrl_c();
+    program.says("body cleaned up");
+    program.says("task cleaned up");
+    let (status, _) = program.end();
+    assert_eq!(status.signal(), Some(2), "{status}");
+}
+
+#[test]
+fn the_second_ends_the_process_in_the_middle_of_a_cleanup() {
+    let test = "ctrl_c::the_second_ends_the_process_in_the_middle_of_a_cleanup";
+    if is_inside() {
+        return runtime().block_on(async {
+            defer(async {
+                eprintln!("cleaning up");
+                sleep(FOR_EVER).await;
+            });
+            eprintln!("ready");
+            sleep(FOR_EVER).await;
+        });
+    }
+    let mut program = Program::start(test);
+    program.says("ready");
+    program.press_ctrl_c();
+    program.says("cleaning up");
+    program.press_ctrl_c();
+    let (status, rest) = program.end();
+    assert_eq!((status.signal(), rest.len()), (Some(2), 0), "{status}");
+}
+
+#[test]
+fn the_second_works_where_no_thread_answers() {
+    let test = "ctrl_c::the_second_works_where_no_thread_answers";
+    if is_inside() {
+        let builder = Builder::current_thread().cancel_on_ctrl_c(true);
+        return builder.build().unwrap().block_on(async {
+            let mut hears = rt_tasks_io::signal::unix(2).unwrap();
+            thread::spawn(move || {
+                futures_lite::future::block_on(hears.recv());
+                eprintln!("the first has come");
+            });
+            eprintln!("ready");
+            thread::sleep(FOR_EVER);
+        });
+    }
+    let mut program = Program::start(test);
+    program.says("ready");
+    program.press_ctrl_c();
+    program.says("the first has come");
+    program.press_ctrl_c();
+    assert_eq!(program.end().0.signal(), Some(2));
+}
+
+#[test]
+fn a_body_that_catches_it_returns_and_then_it_has_its_usual_effect() {
+    let test = "ctrl_c::a_body_that_catches_it_returns_and_then_it_has_its_usual_effect";
+    if is_inside() {
+        let runtime = runtime();
+        for round in ["ready", "ready again"] {
+            let ended = runtime.block_on(catch_cancel(async {
+                eprintln!("{round}");
+                sleep(FOR_EVER).await;
+            }));
+            assert_eq!(ended.unwrap_err().reason(), Some("Ctrl-C"));
+            assert_eq!(runtime.block_on(async { 7 }), 7, "the runtime goes on");
+        }
+        eprintln!("outside");
+        return thread::sleep(FOR_EVER);
+    }
+    let mut program = Program::start(test);
+    program.says("ready");
+    program.press_ctrl_c();
+    program.says("ready again");
+    program.press_ctrl_c();
+    program.says("outside");
+    program.press_ctrl_c();
+    assert_eq!(program.end().0.signal(), Some(2));
+}
+
+#[test]
+fn by_default_it_ends_the_process_at_once() {
+    let test = "ctrl_c::by_default_it_ends_the_process_at_once";
+    if is_inside() {
+        return Builder::new().build().unwrap().block_on(async {
+            defer(async { eprintln!("cleaned up") });
+            eprintln!("ready");
+            sleep(FOR_EVER).await;
+        });
+    }
+    let mut program = Program::start(test);
+    program.says("ready");
+    program.press_ctrl_c();
+    let (status, rest) = program.end();
+    assert_eq!((status.signal(), rest.len()), (Some(2), 0), "{status}");
+}
+
+#[test]
+fn a_listener_that_stays_keeps_it_from_having_its_usual_effect() {
+    let test = "ctrl_c::a_listener_that_stays_keeps_it_from_having_its_usual_effect";
+    if is_inside() {
+        let runtime = runtime();
+        let mut before = rt_tasks_io::signal::unix(2).unwrap();
+        runtime.block_on(async {});
+        eprintln!("ready");
+        futures_lite::future::block_on(before.recv());
+        drop(before);
+        runtime.block_on(async {});
+        // Now it would end the process, but for who comes after.
+        let mut after = rt_tasks_io::signal::unix(2).unwrap();
+        eprintln!("ready again");
+        futures_lite::future::block_on(after.recv());
+        return;
+    }
+    let mut program = Program::start(test);
+    program.says("ready");
+    program.press_ctrl_c();
+    program.says("ready again");
+    program.press_ctrl_c();
+    let (status, _) = program.end();
+    assert!(status.success(), "{status}");
+}
