@@ -14,4 +14,5 @@ chapters! {
     cancellation
     timeouts
     context
+    processes
 }

@@ -62,6 +62,8 @@ pub use rt_tasks_io::hyper;
 pub use rt_tasks_io::io;
 #[cfg(feature = "net")]
 pub use rt_tasks_io::net;
+#[cfg(all(unix, feature = "process"))]
+pub use rt_tasks_io::process;
 #[cfg(all(unix, feature = "signal"))]
 pub use rt_tasks_io::signal;
 #[cfg(feature = "macros")]

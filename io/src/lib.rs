@@ -1,4 +1,4 @@
-//! Sockets, files and signals of `rt`.
+//! Sockets, files, processes and signals of `rt`.
 //!
 //! Sockets try the system call first and wait in the runtime's reactor only when it would block; files,
 //! which never tell when they are ready, run on the pool for blocking work. Everything that reads or
@@ -8,7 +8,7 @@
 
 #[cfg(feature = "net")]
 mod blocking;
-#[cfg(any(feature = "net", feature = "fs"))]
+#[cfg(any(feature = "net", feature = "fs", feature = "process"))]
 mod error;
 
 #[cfg(feature = "fs")]
@@ -18,5 +18,7 @@ pub mod hyper;
 pub mod io;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(all(unix, feature = "process"))]
+pub mod process;
 #[cfg(all(unix, feature = "signal"))]
 pub mod signal;

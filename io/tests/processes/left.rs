@@ -1,0 +1,174 @@
+//! What is left of programs and of the watching: nothing. Each test looks at a process of its own.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use futures_lite::future::poll_once;
+use rt_tasks_io::process::{Command, Stdio};
+use rt_tasks_runtime::{Builder, block_on, spawn, timeout};
+
+use super::support::{alone, children, eventually, ms, n_open, n_threads};
+use super::{piped, shell};
+
+#[test]
+fn a_program_that_nobody_waits_for_leaves_no_zombie() {
+    alone(
+        "left::a_program_that_nobody_waits_for_leaves_no_zombie",
+        || {
+            let n_threads_before = n_threads();
+            // They read it, and end when it does.
+            let (input, far) = UnixStream::pair().unwrap();
+            let reading = || {
+                let mut command = Command::new("cat");
+                command.stdin(OwnedFd::from(input.try_clone().unwrap()));
+                command.spawn().unwrap()
+            };
+            let runtime = Builder::current_thread().build().unwrap();
+            runtime.block_on(async {
+                for _ in 0..20 {
+                    drop(reading());
+                    drop(shell("exit 1").spawn().unwrap());
+                    let mut waited = reading();
+                    assert!(poll_once(waited.wait()).await.is_none());
+                }
+            });
+            // The runtime goes first, the programs after it.
+            drop(runtime);
+            eventually("those that ended are waited for", || children().len() == 40);
+            drop((input, far));
+            eventually("all are waited for", || children().is_empty());
+            eventually("and so is their thread", || n_threads() <= n_threads_before);
+        },
+    );
+}
+
+#[test]
+fn kill_on_drop_kills_and_leaves_no_zombie() {
+    alone("left::kill_on_drop_kills_and_leaves_no_zombie", || {
+        block_on(async {
+            let mut forever = shell("exec sleep 1000");
+            forever.kill_on_drop(true);
+            drop(forever.spawn().unwrap());
+            eventually("it is killed when dropped", || children().is_empty());
+
+            assert!(timeout(ms(20), forever.output()).await.is_err());
+            eventually("with the future", || children().is_empty());
+
+            let mut child = forever.spawn().unwrap();
+            let task = spawn(async move { child.wait().await });
+            rt_tasks_runtime::sleep(ms(5)).await;
+            task.cancel();
+            assert!(task.await.is_err());
+            eventually("with the task", || children().is_empty());
+
+            // What has ended is not sent anything; another one runs on.
+            let survivor = shell("exec sleep 1000").spawn().unwrap();
+            let mut through = shell("exit 0").kill_on_drop(true).spawn().unwrap();
+            through.wait().await.unwrap();
+            drop(through);
+            let id = survivor.id();
+            assert_eq!(children().len(), 1);
+            drop(survivor);
+            assert_eq!(children()[0].0, id, "only kill_on_drop kills");
+            shell(&format!("kill -9 {id}")).status().await.unwrap();
+            eventually("by somebody else", || children().is_empty());
+        });
+    });
+}
+
+#[test]
+fn no_descriptor_is_left() {
+    alone("left::no_descriptor_is_left", || {
+        let runtime = Builder::new().workers(2).build().unwrap();
+        let round = || {
+            runtime.block_on(async {
+                shell("echo hello").output().await.unwrap();
+                piped("cat").communicate("input").await.unwrap();
+                shell("/no/such/program").output().await.unwrap();
+                assert!(Command::new("/no/such/program").spawn().is_err());
+                let mut child = piped("exec sleep 1000");
+                child.kill().await.unwrap();
+                drop(piped("exit 0"));
+            });
+            eventually("all are gone", || children().is_empty());
+        };
+        round();
+        // The thread that waits for what was dropped has descriptors of its own, until it ends.
+        eventually("its pipe is closed", || !has_thread("rt-reaper"));
+        let before = n_open();
+        for _ in 0..20 {
+            round();
+        }
+        eventually("its pipe is closed", || !has_thread("rt-reaper"));
+        assert_eq!(n_open(), before);
+    });
+}
+
+fn has_thread(name: &str) -> bool {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok())
+        .any(|other| other.trim_end() == name)
+}
+
+#[test]
+fn no_more_descriptors_is_an_error_and_leaves_nothing() {
+    alone(
+        "left::no_more_descriptors_is_an_error_and_leaves_nothing",
+        || {
+            block_on(async {
+                // Everything that is opened once.
+                shell("true").output().await.unwrap();
+                let before = n_open();
+                let mut refused = 0;
+                // With one free descriptor more each time, spawning fails at another place.
+                for n_free in 0..16 {
+                    let limit = rustix::process::Rlimit {
+                        current: Some((before + n_free) as u64),
+                        maximum: rustix::process::getrlimit(rustix::process::Resource::Nofile)
+                            .maximum,
+                    };
+                    let unlimited = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+                    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+                    let mut command = shell("exit 0");
+                    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+                    let child = command.spawn();
+                    rustix::process::setrlimit(rustix::process::Resource::Nofile, unlimited)
+                        .unwrap();
+                    match child {
+                        Ok(mut child) => assert!(child.wait().await.unwrap().success()),
+                        Err(error) => {
+                            refused += 1;
+                            assert!(
+                                error.to_string().starts_with("cannot start sh: "),
+                                "{error}"
+                            );
+                        }
+                    }
+                    eventually("nobody is left", || children().is_empty());
+                }
+                assert!((1..16).contains(&refused), "{refused} were refused");
+                eventually("nothing is left open", || n_open() <= before);
+            });
+        },
+    );
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_programs() {
+    alone("left::a_shutdown_does_not_wait_for_programs", || {
+        let runtime = Builder::new().workers(1).build().unwrap();
+        let mut child = runtime.block_on(async {
+            let mut command = shell("exec sleep 1000");
+            command.kill_on_drop(true).spawn().unwrap()
+        });
+        let waiting = runtime.spawn(async move { child.wait().await });
+        let began = std::time::Instant::now();
+        let report = runtime.shutdown(Duration::from_secs(20));
+        assert!(report.is_clean(), "{report}");
+        assert!(began.elapsed() < Duration::from_secs(10));
+        assert!(block_on(waiting).unwrap_err().is_cancelled());
+        eventually("it was killed with its task", || children().is_empty());
+    });
+}
