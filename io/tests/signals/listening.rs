@@ -1,22 +1,48 @@
 //! Who listens hears of each signal, on any thread and any executor.
 
 use std::io::ErrorKind;
-use std::pin::pin;
 use std::sync::mpsc;
 use std::thread;
 
 use futures_lite::future::{self, poll_once};
 use futures_lite::{StreamExt, stream};
 use rt_tasks_io::signal::{SignalKind, Signals, ctrl_c, unix};
-use rt_tasks_runtime::{Builder, block_on, spawn, timeout};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use rt_tasks_runtime::{Builder, block_on, spawn};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::low_level::raise;
 
-use super::support::{alone, eventually, ms, n_open, n_threads};
+use super::support::{alone, eventually, n_open, n_threads};
 
-/// Whether there is something to receive, after what was raised has had time to arrive.
+/// Tells when what was raised before has come to its listeners.
+///
+/// The thread looks for signals in the order of their numbers, again and again. It has been past a number when it was at a
+/// larger one, then at a smaller one, and at the larger one again.
+struct Fence {
+    small: Signals,
+    large: Signals,
+}
+
+impl Fence {
+    fn new() -> Self {
+        Self {
+            small: unix(SignalKind::QUIT).unwrap(),
+            large: unix(SignalKind::USER_2).unwrap(),
+        }
+    }
+
+    async fn passed(&mut self) {
+        raise(SIGUSR2).unwrap();
+        self.large.recv().await;
+        raise(SIGQUIT).unwrap();
+        self.small.recv().await;
+        raise(SIGUSR2).unwrap();
+        self.large.recv().await;
+    }
+}
+
+/// Whether there is something to receive.
 async fn has_come(signals: &mut Signals) -> bool {
-    timeout(ms(50), signals.recv()).await.is_ok()
+    poll_once(signals.recv()).await.is_some()
 }
 
 #[test]
@@ -45,16 +71,19 @@ fn signals_between_two_looks_are_one_and_are_not_lost() {
             block_on(async {
                 let mut signals = unix(SignalKind::USER_1).unwrap();
                 let mut others = unix(SignalKind::HANGUP).unwrap();
-                for _ in 0..3 {
+                let mut fence = Fence::new();
+                for _ in 0..30 {
                     raise(SIGUSR1).unwrap();
                     raise(SIGUSR1).unwrap();
+                    fence.passed().await;
                     assert!(has_come(&mut signals).await);
                     assert!(!has_come(&mut signals).await, "both were one");
                 }
-                raise(SIGUSR1).unwrap();
                 // A look that is given up takes nothing with it.
-                let _ = poll_once(pin!(others.recv())).await;
+                assert!(!has_come(&mut signals).await);
+                raise(SIGUSR1).unwrap();
                 drop(signals.recv());
+                fence.passed().await;
                 assert!(has_come(&mut signals).await);
                 assert!(!has_come(&mut others).await, "it was another signal");
                 raise(SIGHUP).unwrap();
