@@ -88,13 +88,14 @@ pub mod stream {
 /// Locks, events, queues and channels. They work on any executor and from plain threads.
 pub mod sync {
     pub use rt_tasks_sync::{
-        Abandoned, Barrier, BarrierStats, BarrierWait, Broken, Closed, Condvar, CondvarStats,
-        Event, EventStats, Job, Mutex, MutexGuard, MutexStats, Notify, NotifyStats, OnceCell,
-        OnceCellStats, OwnedMutexGuard, OwnedPermit, OwnedRwLockReadGuard, OwnedRwLockWriteGuard,
-        Permit, Promise, PromiseFuture, PromiseStats, Queue, QueueStats, RwLock, RwLockReadGuard,
-        RwLockStats, RwLockWriteGuard, Semaphore, SemaphoreStats, ShutDown, TaskDoneError,
-        TooManyPermits, TryAcquireError, TryGetError, TryPutError, barrier, condvar, event, mutex,
-        notify, once_cell, oneshot, promise, queue, rw_lock, semaphore,
+        Abandoned, Barrier, BarrierStats, BarrierWait, BroadcastStats, Broken, Closed, Condvar,
+        CondvarStats, Event, EventStats, Job, MpscStats, Mutex, MutexGuard, MutexStats, Notify,
+        NotifyStats, OnceCell, OnceCellStats, OwnedMutexGuard, OwnedPermit, OwnedRwLockReadGuard,
+        OwnedRwLockWriteGuard, Permit, Promise, PromiseFuture, PromiseStats, Queue, QueueStats,
+        RwLock, RwLockReadGuard, RwLockStats, RwLockWriteGuard, Semaphore, SemaphoreStats,
+        ShutDown, TaskDoneError, TooManyPermits, TryAcquireError, TryGetError, TryPutError,
+        WatchStats, barrier, broadcast, condvar, event, mpsc, mutex, notify, once_cell, oneshot,
+        promise, queue, rw_lock, semaphore, watch,
     };
 }
 

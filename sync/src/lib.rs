@@ -4,8 +4,10 @@
 //! runs them. Users depend on the facade package `rt-tasks`, where they stand in `rt::sync`.
 
 pub mod barrier;
+pub mod broadcast;
 pub mod condvar;
 pub mod event;
+pub mod mpsc;
 pub mod mutex;
 pub mod notify;
 pub mod once_cell;
@@ -14,6 +16,7 @@ pub mod promise;
 pub mod queue;
 pub mod rw_lock;
 pub mod semaphore;
+pub mod watch;
 
 mod exclusive;
 mod park;
@@ -54,8 +57,8 @@ pub use rw_lock::{
 };
 pub use semaphore::{Closed, OwnedPermit, Permit, Semaphore, TooManyPermits, TryAcquireError};
 pub use stats::{
-    BarrierStats, CondvarStats, EventStats, MutexStats, NotifyStats, OnceCellStats, PromiseStats,
-    QueueStats, RwLockStats, SemaphoreStats,
+    BarrierStats, BroadcastStats, CondvarStats, EventStats, MpscStats, MutexStats, NotifyStats,
+    OnceCellStats, PromiseStats, QueueStats, RwLockStats, SemaphoreStats, WatchStats,
 };
 pub use waiting::as_completed::{AsCompleted, as_completed};
 pub use waiting::gather::{Gather, JoinAll, gather, gather_settled, join_all, try_gather};

@@ -114,3 +114,47 @@ pub struct QueueStats {
     /// Whether it is shut down.
     pub is_shut_down: bool,
 }
+
+/// What a [`watch`](crate::watch) channel tells about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WatchStats {
+    /// Senders there are.
+    pub n_senders: usize,
+    /// Receivers there are.
+    pub n_receivers: usize,
+    /// Tasks and threads that wait for a change.
+    pub n_waiting: usize,
+}
+
+/// What a [`broadcast`](crate::broadcast) channel tells about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BroadcastStats {
+    /// Values that are kept for receivers which have not had them.
+    pub len: usize,
+    /// Values that are kept at most.
+    pub capacity: usize,
+    /// Senders there are.
+    pub n_senders: usize,
+    /// Receivers there are.
+    pub n_receivers: usize,
+    /// Tasks and threads that wait for a value.
+    pub n_waiting: usize,
+}
+
+/// What an [`mpsc`](crate::mpsc) channel tells about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MpscStats {
+    /// Values in it.
+    pub len: usize,
+    /// Values that have room; none if there is no limit.
+    pub capacity: Option<usize>,
+    /// Senders there are.
+    pub n_senders: usize,
+    /// Tasks and threads that wait for room.
+    pub n_waiting_send: usize,
+    /// Whether nothing can be sent any more.
+    pub is_closed: bool,
+}

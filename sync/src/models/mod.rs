@@ -4,6 +4,7 @@
 //! `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test --release -p rt-tasks-sync --lib models`
 
 mod barrier;
+mod channels;
 mod condvar;
 mod members;
 mod mutex;

@@ -10,8 +10,8 @@ use rt_tasks_sync::{
     Abandoned, Barrier, Broken, Closed, Condvar, Event, Job, Mutex, MutexGuard, Notify, OnceCell,
     OwnedMutexGuard, OwnedPermit, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, Permit, Promise,
     PromiseFuture, Queue, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, ShutDown,
-    TaskDoneError, TooManyPermits, TryAcquireError, TryGetError, TryPutError, barrier, condvar,
-    event, mutex, notify, once_cell, oneshot, rw_lock, semaphore,
+    TaskDoneError, TooManyPermits, TryAcquireError, TryGetError, TryPutError, barrier, broadcast,
+    condvar, event, mpsc, mutex, notify, once_cell, oneshot, rw_lock, semaphore, watch,
 };
 
 /// `Send` and not `Sync`.
@@ -114,6 +114,33 @@ const _: () = {
         oneshot::Receiver<SendOnly>:           true  true  true;
         oneshot::Receiver<Neither>:            false false true;
         oneshot::Closed<'static, SendOnly>:    true  true  true;
+        mpsc::Sender<SendOnly>:                true  true  true;
+        mpsc::Sender<Neither>:                 false false true;
+        mpsc::Receiver<SendOnly>:              true  true  true;
+        mpsc::Receiver<Neither>:               false false true;
+        mpsc::Send<'static, SendOnly>:         true  false false;
+        mpsc::Send<'static, u8>:               true  true  false;
+        mpsc::Recv<'static, SendOnly>:         true  true  false;
+        mpsc::RecvMany<'static, SendOnly>:     true  false false;
+        mpsc::SendError<SendOnly>:             true  true  true;
+        mpsc::SendError<Neither>:              false false true;
+        broadcast::Sender<u8>:                 true  true  true;
+        broadcast::Sender<SendOnly>:           false false true;
+        broadcast::Sender<SyncOnly>:           false false true;
+        broadcast::Receiver<u8>:               true  true  true;
+        broadcast::Receiver<SendOnly>:         false false true;
+        broadcast::Recv<'static, u8>:          true  true  false;
+        broadcast::SendError<SendOnly>:        true  true  true;
+        watch::Sender<u8>:                     true  true  true;
+        watch::Sender<SendOnly>:               false false true;
+        watch::Sender<SyncOnly>:               false false true;
+        watch::Receiver<u8>:                   true  true  true;
+        watch::Receiver<SendOnly>:             false false true;
+        watch::Changed<'static, u8>:           true  true  false;
+        watch::WaitFor<'static, u8, fn(&u8) -> bool>: true true false;
+        watch::Closed<'static, u8>:            true  true  false;
+        watch::Ref<'static, u8>:               false true  true;
+        watch::SendError<SendOnly>:            true  true  true;
         OnceCell<u8>:                          true  true  true;
         OnceCell<SendOnly>:                    true  false true;
         OnceCell<SyncOnly>:                    false false true;
@@ -148,6 +175,14 @@ fn errors_go_into_a_box() {
     boxed::<TryGetError>();
     boxed::<TaskDoneError>();
     boxed::<Abandoned>();
+    boxed::<mpsc::SendError<Box<dyn FnOnce() + Send>>>();
+    boxed::<mpsc::TrySendError<u8>>();
+    boxed::<mpsc::TryRecvError>();
+    boxed::<broadcast::SendError<Box<dyn FnOnce() + Send>>>();
+    boxed::<broadcast::RecvError>();
+    boxed::<broadcast::TryRecvError>();
+    boxed::<watch::SendError<Box<dyn FnOnce() + Send>>>();
+    boxed::<watch::RecvError>();
     boxed::<oneshot::RecvError>();
     boxed::<oneshot::TryRecvError>();
 }

@@ -2,8 +2,10 @@
 
 mod auto_traits;
 mod barrier;
+mod broadcast;
 mod condvar;
 mod event;
+mod mpsc;
 mod mutex;
 mod notify;
 mod oneshot;
@@ -13,3 +15,4 @@ mod rw_lock;
 mod semaphore;
 mod support;
 mod wait_list;
+mod watch;
