@@ -1,6 +1,7 @@
 //! What `hyper` asks of a runtime: connections, an executor and a timer.
 //!
-//! [`TcpStream`] implements [`hyper::rt::Read`] and [`hyper::rt::Write`] itself, so it goes to `hyper` as it is.
+//! [`TcpStream`] and [`UnixStream`] implement [`hyper::rt::Read`] and [`hyper::rt::Write`] themselves, so they go to
+//! `hyper` as they are.
 //!
 //! There is `unsafe` in here because `hyper`'s buffer is not initialised, and telling how much
 //! of it is now is a promise.
@@ -37,59 +38,74 @@ use std::time::{Duration, Instant};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use rt_tasks_runtime::reactor::StreamRead;
 use rt_tasks_runtime::time;
-use socket2::SockRef;
 
-use crate::net::TcpStream;
+use crate::net::connection::Connection;
+use crate::net::{TcpStream, UnixStream};
 
-impl Read for TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let len = buffer.remaining();
-        let read = self.source().poll_read_stream(cx, len, |io| {
-            // SAFETY: the contract of `as_mut`: nothing is de-initialised; `recv` only writes bytes to it.
-            let unfilled = unsafe { buffer.as_mut() };
-            SockRef::from(io).recv(unfilled).map(StreamRead::new)
-        });
-        read.map_ok(|n_read| {
-            // SAFETY: the contract of `advance`: `recv` has initialised the first `n_read` bytes; it
-            // promises so in turn for the return value of a call that succeeded.
-            unsafe { buffer.advance(n_read) }
-        })
-    }
+/// Reads into `hyper`'s buffer.
+fn poll_read<C: Connection>(
+    connection: &C,
+    cx: &mut Context<'_>,
+    mut buffer: ReadBufCursor<'_>,
+) -> Poll<io::Result<()>> {
+    let read = connection.poll_read_with(cx, buffer.remaining(), |io| {
+        // SAFETY: the contract of `as_mut`: nothing is de-initialised; `read` only writes bytes to it.
+        let unfilled = unsafe { buffer.as_mut() };
+        let (filled, _) = rustix::io::read(io, unfilled)?;
+        Ok(StreamRead::new(filled.len()))
+    });
+    read.map_ok(|n_read| {
+        // SAFETY: the contract of `advance`: `read` has initialised the first `n_read` bytes, and gave them back as
+        // such.
+        unsafe { buffer.advance(n_read) }
+    })
 }
 
-impl Write for TcpStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_to(cx, bytes)
-    }
+macro_rules! streams {
+    ($($type:ty),*) => {$(
+        impl Read for $type {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buffer: ReadBufCursor<'_>,
+            ) -> Poll<io::Result<()>> {
+                poll_read(&*self, cx, buffer)
+            }
+        }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
+        impl Write for $type {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bytes: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                self.poll_write_from(cx, bytes)
+            }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.finish())
-    }
+            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
 
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
+            fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(self.finish())
+            }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored_to(cx, buffers)
-    }
+            fn is_write_vectored(&self) -> bool {
+                true
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buffers: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                self.poll_write_vectored_from(cx, buffers)
+            }
+        }
+    )*};
 }
+
+streams!(TcpStream, UnixStream);
 
 /// Spawns what `hyper` wants to run in the background as tasks of the current runtime.
 ///

@@ -22,3 +22,5 @@ pub mod net;
 pub mod process;
 #[cfg(all(unix, feature = "signal"))]
 pub mod signal;
+#[cfg(feature = "tokio-io")]
+mod tokio_io;

@@ -1,4 +1,5 @@
-//! TCP sockets, name resolution, and [`AsyncFd`] for any other descriptor.
+//! Sockets for TCP, UDP and between processes, pipes, servers, name resolution, and [`AsyncFd`] for any other
+//! descriptor.
 //!
 //! # Examples
 //!
@@ -23,10 +24,15 @@
 mod addr;
 #[cfg(unix)]
 mod async_fd;
+mod connect;
+pub(crate) mod connection;
+mod datagram;
 #[cfg_attr(target_os = "linux", path = "leftover_linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "leftover_portable.rs")]
 mod leftover;
 mod listener;
+mod options;
+pub mod pipe;
 mod serve;
 mod server;
 mod server_state;
@@ -35,13 +41,23 @@ mod stream;
 #[cfg_attr(target_os = "linux", path = "system_linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "system_portable.rs")]
 mod system;
+mod tcp_socket;
+mod udp;
+mod unix;
+mod unix_datagram;
 
 pub use addr::{ToSocketAddrs, lookup_host};
 #[cfg(unix)]
 pub use async_fd::AsyncFd;
+pub use connect::ConnectFailures;
 pub use listener::{Incoming, TcpListener};
+pub use pipe::pipe;
 pub use serve::{HandlerOutput, Listener, serve};
 pub use server::{Drain, Drained, IntoDeadline, ServeOptions, Server, ServerWait};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use std::net::Shutdown;
 pub use stream::TcpStream;
+pub use tcp_socket::TcpSocket;
+pub use udp::UdpSocket;
+pub use unix::{Credentials, UnixListener, UnixStream};
+pub use unix_datagram::UnixDatagram;

@@ -25,16 +25,16 @@ use rt_tasks_runtime::{
     CancelScope, Cancelled, JoinError, Panic, Surroundings, cancelled, report_lost, spawn_hooked,
 };
 
-use super::TcpListener;
 use super::server::{ServeOptions, Server};
 use super::server_state::Shared;
+use super::{TcpListener, UnixListener};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The pause after a failure to accept, and the longest one it grows to.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
 
-/// What accepts connections: [`TcpListener`] and `UnixListener`.
+/// What accepts connections: [`TcpListener`] and [`UnixListener`].
 pub trait Listener: sealed::Listener {
     /// A connection.
     type Stream: Send + 'static;
@@ -45,14 +45,26 @@ pub trait Listener: sealed::Listener {
     fn poll_next(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Self::Stream, Self::Peer)>>;
 }
 
-impl Listener for TcpListener {
-    type Stream = super::TcpStream;
-    type Peer = std::net::SocketAddr;
+macro_rules! listener {
+    ($listener:ty, $stream:ty, $peer:ty) => {
+        impl sealed::Listener for $listener {}
+        impl Listener for $listener {
+            type Stream = $stream;
+            type Peer = $peer;
 
-    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Self::Stream, Self::Peer)>> {
-        self.poll_accept(cx)
-    }
+            fn poll_next(&self, cx: &mut Context<'_>) -> Poll<io::Result<($stream, $peer)>> {
+                self.poll_accept(cx)
+            }
+        }
+    };
 }
+
+listener!(TcpListener, super::TcpStream, std::net::SocketAddr);
+listener!(
+    UnixListener,
+    super::UnixStream,
+    std::os::unix::net::SocketAddr
+);
 
 /// What the handler of a connection may return: nothing, or a result whose error is reported.
 #[diagnostic::on_unimplemented(
@@ -78,7 +90,6 @@ impl<T: Send + 'static, E: Into<BoxError> + Send + 'static> HandlerOutput for Re
 
 mod sealed {
     pub trait Listener: Send + Sync + 'static {}
-    impl Listener for super::TcpListener {}
 }
 
 /// Serves the connections of `listener`, each in a task of its own: `handler(stream, peer)`.

@@ -2,59 +2,59 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures_io::{AsyncRead, AsyncWrite};
+use rt_tasks_runtime::reactor::Source;
 
 use super::TcpStream;
+use super::connection::{Connection, reads, writes};
 
-/// The direction to read, borrowed; made by [`TcpStream::split`].
+/// The direction to read, borrowed; made by the `split` of a stream such as [`TcpStream::split`].
 #[derive(Debug)]
-pub struct ReadHalf<'a>(&'a TcpStream);
+pub struct ReadHalf<'a, S = TcpStream>(&'a S);
 
-/// The direction to write, borrowed; made by [`TcpStream::split`].
+/// The direction to write, borrowed; made by the `split` of a stream such as [`TcpStream::split`].
 ///
 /// Unlike [`OwnedWriteHalf`] it does not end the direction when it is dropped.
 #[derive(Debug)]
-pub struct WriteHalf<'a>(&'a TcpStream);
+pub struct WriteHalf<'a, S = TcpStream>(&'a S);
 
-/// The direction to read; made by [`TcpStream::into_split`].
+/// The direction to read; made by the `into_split` of a stream such as [`TcpStream::into_split`].
 #[derive(Debug)]
-pub struct OwnedReadHalf(Arc<TcpStream>);
+pub struct OwnedReadHalf<S = TcpStream>(Arc<S>);
 
-/// The direction to write; made by [`TcpStream::into_split`].
+/// The direction to write; made by the `into_split` of a stream such as [`TcpStream::into_split`].
 ///
 /// Dropping it ends the direction: the peer reads the end. [`reunite`](OwnedReadHalf::reunite) and
 /// [`forget`](Self::forget) do not.
 #[derive(Debug)]
-pub struct OwnedWriteHalf {
-    stream: Arc<TcpStream>,
-    ends_when_dropped: bool,
+pub struct OwnedWriteHalf<S = TcpStream> {
+    stream: Arc<S>,
+    /// A function pointer, so that the type needs no bound; none once the direction is not to be ended.
+    finish: Option<fn(&S)>,
 }
 
-pub(super) fn borrowed(stream: &mut TcpStream) -> (ReadHalf<'_>, WriteHalf<'_>) {
+pub(super) fn borrowed<S>(stream: &mut S) -> (ReadHalf<'_, S>, WriteHalf<'_, S>) {
     (ReadHalf(stream), WriteHalf(stream))
 }
 
-pub(super) fn owned(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
+pub(super) fn owned<S: Connection>(stream: S) -> (OwnedReadHalf<S>, OwnedWriteHalf<S>) {
     let stream = Arc::new(stream);
     let write = OwnedWriteHalf {
         stream: stream.clone(),
-        ends_when_dropped: true,
+        // An error says that the connection has ended already.
+        finish: Some(|stream| drop(stream.finish())),
     };
     (OwnedReadHalf(stream), write)
 }
 
-impl OwnedReadHalf {
+impl<S> OwnedReadHalf<S> {
     /// Puts the two halves of one connection together again.
     ///
     /// # Errors
     ///
     /// They are of different connections; both come back inside.
-    pub fn reunite(self, write: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
+    pub fn reunite(self, write: OwnedWriteHalf<S>) -> Result<S, ReuniteError<S>> {
         if !Arc::ptr_eq(&self.0, &write.stream) {
             return Err(ReuniteError(self, write));
         }
@@ -63,116 +63,65 @@ impl OwnedReadHalf {
     }
 }
 
-impl OwnedWriteHalf {
+impl<S> OwnedWriteHalf<S> {
     /// Drops the half without ending the direction, which then ends with the other half.
     pub fn forget(mut self) {
-        self.ends_when_dropped = false;
+        self.finish = None;
     }
 }
 
-impl Drop for OwnedWriteHalf {
+impl<S> Drop for OwnedWriteHalf<S> {
     fn drop(&mut self) {
-        if self.ends_when_dropped {
-            // An error says that the connection has ended already.
-            let _ = self.stream.finish();
+        if let Some(finish) = self.finish {
+            finish(&self.stream);
         }
     }
 }
 
-impl AsRef<TcpStream> for ReadHalf<'_> {
-    fn as_ref(&self) -> &TcpStream {
-        self.0
-    }
-}
-
-impl AsRef<TcpStream> for WriteHalf<'_> {
-    fn as_ref(&self) -> &TcpStream {
-        self.0
-    }
-}
-
-impl AsRef<TcpStream> for OwnedReadHalf {
-    fn as_ref(&self) -> &TcpStream {
-        &self.0
-    }
-}
-
-impl AsRef<TcpStream> for OwnedWriteHalf {
-    fn as_ref(&self) -> &TcpStream {
-        &self.stream
-    }
-}
-
-macro_rules! reads {
-    ($half:ty) => {
-        impl AsyncRead for $half {
-            fn poll_read(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buffer: &mut [u8],
-            ) -> Poll<io::Result<usize>> {
-                (*self).as_ref().poll_read_from(cx, buffer)
+macro_rules! half {
+    ([$($generics:tt)*] $half:ty, $stream:tt) => {
+        impl<$($generics)*> AsRef<S> for $half {
+            fn as_ref(&self) -> &S {
+                &self.$stream
             }
+        }
 
-            fn poll_read_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buffers: &mut [IoSliceMut<'_>],
-            ) -> Poll<io::Result<usize>> {
-                (*self).as_ref().poll_read_vectored_from(cx, buffers)
+        impl<$($generics)*> Connection for $half
+        where
+            S: Connection,
+        {
+            type Io = S::Io;
+
+            fn source(&self) -> &Source<S::Io> {
+                self.$stream.source()
             }
         }
     };
 }
 
-macro_rules! writes {
-    ($half:ty) => {
-        impl AsyncWrite for $half {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bytes: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                (*self).as_ref().poll_write_to(cx, bytes)
-            }
+half!(['a, S] ReadHalf<'a, S>, 0);
+half!(['a, S] WriteHalf<'a, S>, 0);
+half!([S] OwnedReadHalf<S>, 0);
+half!([S] OwnedWriteHalf<S>, stream);
 
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buffers: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                (*self).as_ref().poll_write_vectored_to(cx, buffers)
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-
-            fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready((*self).as_ref().finish())
-            }
-        }
-    };
-}
-
-reads!(ReadHalf<'_>);
-reads!(OwnedReadHalf);
-writes!(WriteHalf<'_>);
-writes!(OwnedWriteHalf);
+reads!(['a, S: Connection] ReadHalf<'a, S>);
+reads!([S: Connection] OwnedReadHalf<S>);
+writes!(['a, S: Connection] WriteHalf<'a, S>);
+writes!([S: Connection] OwnedWriteHalf<S>);
 
 /// Two halves that were to be put together are not of one connection.
-pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
+pub struct ReuniteError<S = TcpStream>(pub OwnedReadHalf<S>, pub OwnedWriteHalf<S>);
 
-impl fmt::Debug for ReuniteError {
+impl<S> fmt::Debug for ReuniteError<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReuniteError").finish_non_exhaustive()
     }
 }
 
-impl fmt::Display for ReuniteError {
+impl<S> fmt::Display for ReuniteError<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the halves are of different connections")
     }
 }
 
-impl Error for ReuniteError {}
+impl<S> Error for ReuniteError<S> {}

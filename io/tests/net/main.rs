@@ -1,10 +1,19 @@
 //! Sockets, seen from outside: one binary, a module for each part.
 
 mod alone;
+mod connect;
+mod datagrams;
+mod faults;
+mod pipes;
 mod serve;
+mod sockets;
+mod streams;
 mod tcp;
+#[cfg(feature = "tokio-io")]
+mod tokio_io;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 /// An address, for a port of the system's choice, on which no other test listens: a port that is closed here stays
@@ -18,4 +27,11 @@ pub(crate) fn own_address() -> SocketAddr {
         false => Ipv4Addr::LOCALHOST,
     };
     SocketAddr::new(IpAddr::V4(ip), 0)
+}
+
+/// A path at which there is nothing, for a socket.
+pub(crate) fn own_path() -> PathBuf {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let number = NEXT.fetch_add(1, Relaxed);
+    std::env::temp_dir().join(format!("rt-net-{}-{number}", std::process::id()))
 }
