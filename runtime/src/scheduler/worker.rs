@@ -255,6 +255,10 @@ impl<'a> Worker<'a> {
         let next = (interval * MAINTENANCE_NANOS / elapsed).clamp(1, u64::from(MAX_INTERVAL));
         holder.interval.set(next as u32);
         holder.until_maintenance.set(next as u32);
+        // SAFETY: the arena of a seat is there as long as the seat.
+        let arena = unsafe { self.seat.arena.as_ref() };
+        // SAFETY: Invariant 1: who holds the seat owns its arena.
+        unsafe { arena.recycle() };
         self.fire_timers(now);
         if self.shared.poller.is_due(now) {
             self.poll_now(now);

@@ -145,6 +145,17 @@ impl Arena {
     #[cold]
     fn alloc_slow(&self, local: &mut Local, class: u8) -> NonNull<Header> {
         let index = usize::from(class);
+        self.take_returns(local);
+        if let Some(block) = NonNull::new(local.free[index]) {
+            // SAFETY: Invariant 2: a block in our free list is ours.
+            local.free[index] = unsafe { block.as_ref() }.next();
+            return block;
+        }
+        self.carve(local, class)
+    }
+
+    /// Puts the blocks that others freed at the front of the free lists.
+    fn take_returns(&self, local: &mut Local) {
         let mut block = self.returns.take();
         while let Some(freed) = NonNull::new(block) {
             // SAFETY: Invariant 2: the blocks of the stack are ours now.
@@ -154,12 +165,21 @@ impl Arena {
             header.set_next(*list);
             *list = freed.as_ptr();
         }
-        if let Some(block) = NonNull::new(local.free[index]) {
-            // SAFETY: Invariant 2: a block in our free list is ours.
-            local.free[index] = unsafe { block.as_ref() }.next();
-            return block;
+    }
+
+    /// Has the blocks that others freed used again before those that have lain here for longer: they are in a
+    /// cache, and those may not be. The owner does so now and then.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner of `local` (Invariant 1).
+    pub(crate) unsafe fn recycle(&self) {
+        if !self.returns.is_empty() {
+            self.local.with_mut(|local| {
+                // SAFETY: Invariant 1, by the caller's promise.
+                self.take_returns(unsafe { &mut *local });
+            });
         }
-        self.carve(local, class)
     }
 
     /// Hands out a block for the first time.

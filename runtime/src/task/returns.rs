@@ -73,6 +73,11 @@ impl<N: Node> Returns<N> {
         self.release()
     }
 
+    /// Whether nothing was given back. What comes meanwhile may be missed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.load(Ordering::Relaxed).is_null()
+    }
+
     /// Takes all nodes; follow their links.
     pub(crate) fn take(&self) -> *mut N {
         // ORDERING(recycle): Acquire, the last uses of the nodes by those who gave them back.
