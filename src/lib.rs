@@ -89,13 +89,13 @@ pub mod stream {
 pub mod sync {
     pub use rt_tasks_sync::{
         Abandoned, Barrier, BarrierStats, BarrierWait, BroadcastStats, Broken, Closed, Condvar,
-        CondvarStats, Event, EventStats, Job, MpscStats, Mutex, MutexGuard, MutexStats, Notify,
-        NotifyStats, OnceCell, OnceCellStats, OwnedMutexGuard, OwnedPermit, OwnedRwLockReadGuard,
-        OwnedRwLockWriteGuard, Permit, Promise, PromiseFuture, PromiseStats, Queue, QueueStats,
-        RwLock, RwLockReadGuard, RwLockStats, RwLockWriteGuard, Semaphore, SemaphoreStats,
-        ShutDown, TaskDoneError, TooManyPermits, TryAcquireError, TryGetError, TryPutError,
-        WatchStats, barrier, broadcast, condvar, event, mpsc, mutex, notify, once_cell, oneshot,
-        promise, queue, rw_lock, semaphore, watch,
+        CondvarStats, Event, EventStats, Job, LifoQueue, MpscStats, Mutex, MutexGuard, MutexStats,
+        Notify, NotifyStats, OnceCell, OnceCellStats, OwnedMutexGuard, OwnedPermit,
+        OwnedRwLockReadGuard, OwnedRwLockWriteGuard, Permit, PriorityQueue, Promise, PromiseFuture,
+        PromiseStats, Queue, QueueStats, RwLock, RwLockReadGuard, RwLockStats, RwLockWriteGuard,
+        Semaphore, SemaphoreStats, ShutDown, TaskDoneError, TooManyPermits, TryAcquireError,
+        TryGetError, TryPutError, WatchStats, barrier, broadcast, condvar, event, mpsc, mutex,
+        notify, once_cell, oneshot, promise, queue, rw_lock, semaphore, watch,
     };
 }
 

@@ -31,6 +31,28 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
     })
 }
 
+/// Counts one leaf operation against the budget of the current poll; false if the budget is used up.
+///
+/// For operations that look whether they have to wait anyhow before they send the task to the back of the
+/// queue, which is what [`again_later`] does.
+#[inline]
+pub fn try_proceed() -> bool {
+    context::with(|current| match current.budget.get() {
+        UNLIMITED => true,
+        0 => false,
+        n => {
+            current.budget.set(n - 1);
+            true
+        }
+    })
+}
+
+/// Has the running task polled again after the others got their turn. Always `Pending`.
+pub fn again_later<T>(cx: &mut Context<'_>) -> Poll<T> {
+    again(cx);
+    Poll::Pending
+}
+
 /// Gives back what [`poll_proceed`] took, for an operation that then had to wait: only progress counts.
 #[inline]
 pub fn restore() {

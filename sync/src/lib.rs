@@ -51,7 +51,9 @@ pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
 pub use notify::Notify;
 pub use once_cell::OnceCell;
 pub use promise::{Abandoned, Promise, PromiseFuture, promise};
-pub use queue::{Job, Queue, ShutDown, TaskDoneError, TryGetError, TryPutError};
+pub use queue::{
+    Job, LifoQueue, PriorityQueue, Queue, ShutDown, TaskDoneError, TryGetError, TryPutError,
+};
 pub use rw_lock::{
     OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,21 +12,22 @@ use pin_project_lite::pin_project;
 use rt_tasks_runtime::coop;
 
 use super::shared::{Answer, Shared};
-use super::{Job, Queue, ShutDown};
+use super::store::{Fifo, Store};
+use super::{Job, ShutDown};
 use crate::wait_list::Waiter;
 
 pin_project! {
-    /// Puts an item; see [`Queue::put`].
+    /// Puts an item; see [`Queue::put`](super::Queue::put).
     #[must_use = "futures do nothing unless awaited"]
-    pub struct Put<'a, T> {
-        shared: &'a Shared<T>,
+    pub struct Put<'a, T, S = Fifo<T>> {
+        shared: &'a Shared<S>,
         // Until it is put or given back.
         item: Option<T>,
         #[pin]
         waiter: Waiter<Answer>,
     }
 
-    impl<T> PinnedDrop for Put<'_, T> {
+    impl<T, S> PinnedDrop for Put<'_, T, S> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             this.shared.leave_put(this.waiter.as_ref());
@@ -33,9 +35,9 @@ pin_project! {
     }
 }
 
-impl<'a, T> Put<'a, T> {
+impl<'a, T, S> Put<'a, T, S> {
     #[inline]
-    pub(super) fn new(shared: &'a Shared<T>, item: T) -> Self {
+    pub(super) fn new(shared: &'a Shared<S>, item: T) -> Self {
         Self {
             shared,
             item: Some(item),
@@ -44,7 +46,7 @@ impl<'a, T> Put<'a, T> {
     }
 }
 
-impl<T> Future for Put<'_, T> {
+impl<T, S: Store<T>> Future for Put<'_, T, S> {
     type Output = Result<(), ShutDown<T>>;
 
     #[inline]
@@ -54,22 +56,23 @@ impl<T> Future for Put<'_, T> {
     }
 }
 
-impl<T> fmt::Debug for Put<'_, T> {
+impl<T, S> fmt::Debug for Put<'_, T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Put").field(&self.waiter).finish()
     }
 }
 
 pin_project! {
-    /// Takes an item; see [`Queue::get`].
+    /// Takes an item; see [`Queue::get`](super::Queue::get).
     #[must_use = "futures do nothing unless awaited"]
-    pub struct Get<'a, T> {
-        shared: &'a Shared<T>,
+    pub struct Get<'a, T, S = Fifo<T>> {
+        shared: &'a Shared<S>,
         #[pin]
         waiter: Waiter<Answer>,
+        item: PhantomData<fn() -> T>,
     }
 
-    impl<T> PinnedDrop for Get<'_, T> {
+    impl<T, S> PinnedDrop for Get<'_, T, S> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             this.shared.leave_get(this.waiter.as_ref());
@@ -77,17 +80,18 @@ pin_project! {
     }
 }
 
-impl<'a, T> Get<'a, T> {
+impl<'a, T, S> Get<'a, T, S> {
     #[inline]
-    pub(super) fn new(shared: &'a Shared<T>) -> Self {
+    pub(super) fn new(shared: &'a Shared<S>) -> Self {
         Self {
             shared,
             waiter: Waiter::new(),
+            item: PhantomData,
         }
     }
 }
 
-impl<T> Future for Get<'_, T> {
+impl<T, S: Store<T>> Future for Get<'_, T, S> {
     type Output = Result<T, ShutDown>;
 
     #[inline]
@@ -97,58 +101,59 @@ impl<T> Future for Get<'_, T> {
     }
 }
 
-impl<T> fmt::Debug for Get<'_, T> {
+impl<T, S> fmt::Debug for Get<'_, T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Get").field(&self.waiter).finish()
     }
 }
 
 pin_project! {
-    /// Takes an item as a [`Job`]; see [`Queue::take`].
+    /// Takes a job; see [`Queue::take`](super::Queue::take).
     #[must_use = "futures do nothing unless awaited"]
-    pub struct Take<'a, T> {
-        queue: &'a Queue<T>,
+    pub struct Take<'a, T, S = Fifo<T>> {
+        shared: &'a Arc<Shared<S>>,
         #[pin]
-        get: Get<'a, T>,
+        get: Get<'a, T, S>,
     }
 }
 
-impl<'a, T> Take<'a, T> {
+impl<'a, T, S> Take<'a, T, S> {
     #[inline]
-    pub(super) fn new(queue: &'a Queue<T>) -> Self {
+    pub(super) fn new(shared: &'a Arc<Shared<S>>) -> Self {
         Self {
-            queue,
-            get: queue.get(),
+            shared,
+            get: Get::new(shared),
         }
     }
 }
 
-impl<T> Future for Take<'_, T> {
-    type Output = Result<Job<T>, ShutDown>;
+impl<T, S: Store<T>> Future for Take<'_, T, S> {
+    type Output = Result<Job<T, S>, ShutDown>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let item = ready!(this.get.poll(cx))?;
-        Poll::Ready(Ok(Job::new(item, this.queue.clone())))
+        Poll::Ready(Ok(Job::new(item, Arc::clone(this.shared))))
     }
 }
 
-impl<T> fmt::Debug for Take<'_, T> {
+impl<T, S> fmt::Debug for Take<'_, T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Take").field(&self.get.waiter).finish()
     }
 }
 
 pin_project! {
-    /// Waits until all items are dealt with; see [`Queue::join`].
+    /// Waits until all items are dealt with; see [`Queue::join`](super::Queue::join).
     #[must_use = "futures do nothing unless awaited"]
-    pub struct Join<'a, T> {
-        shared: &'a Shared<T>,
+    pub struct Join<'a, T, S = Fifo<T>> {
+        shared: &'a Shared<S>,
         #[pin]
         waiter: Waiter<Answer>,
+        item: PhantomData<fn() -> T>,
     }
 
-    impl<T> PinnedDrop for Join<'_, T> {
+    impl<T, S> PinnedDrop for Join<'_, T, S> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.waiter.is_idle() {
@@ -159,16 +164,17 @@ pin_project! {
     }
 }
 
-impl<'a, T> Join<'a, T> {
-    pub(super) fn new(shared: &'a Shared<T>) -> Self {
+impl<'a, T, S> Join<'a, T, S> {
+    pub(super) fn new(shared: &'a Shared<S>) -> Self {
         Self {
             shared,
             waiter: Waiter::new(),
+            item: PhantomData,
         }
     }
 }
 
-impl<T> Future for Join<'_, T> {
+impl<T, S> Future for Join<'_, T, S> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -187,7 +193,7 @@ impl<T> Future for Join<'_, T> {
     }
 }
 
-impl<T> fmt::Debug for Join<'_, T> {
+impl<T, S> fmt::Debug for Join<'_, T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Join").field(&self.waiter).finish()
     }
@@ -195,13 +201,13 @@ impl<T> fmt::Debug for Join<'_, T> {
 
 pin_project! {
     /// A `Get` that keeps the queue alive, boxed in [`Items`].
-    struct OwnedGet<T> {
-        shared: Arc<Shared<T>>,
+    struct OwnedGet<S> {
+        shared: Arc<Shared<S>>,
         #[pin]
         waiter: Waiter<Answer>,
     }
 
-    impl<T> PinnedDrop for OwnedGet<T> {
+    impl<S> PinnedDrop for OwnedGet<S> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             this.shared.leave_get(this.waiter.as_ref());
@@ -209,24 +215,27 @@ pin_project! {
     }
 }
 
-/// The items of a queue, as they come; see [`Queue::stream`].
+/// The items of a queue, as they come; see [`Queue::stream`](super::Queue::stream).
 #[must_use = "streams do nothing unless polled"]
-pub struct Items<T> {
-    get: Pin<Box<OwnedGet<T>>>,
+pub struct Items<T, S = Fifo<T>> {
+    get: Pin<Box<OwnedGet<S>>>,
+    item: PhantomData<fn() -> T>,
 }
 
-impl<T> Items<T> {
-    pub(super) fn new(shared: &Arc<Shared<T>>) -> Self {
+impl<T, S> Items<T, S> {
+    pub(super) fn new(shared: &Arc<Shared<S>>) -> Self {
+        let get = OwnedGet {
+            shared: Arc::clone(shared),
+            waiter: Waiter::new(),
+        };
         Self {
-            get: Box::pin(OwnedGet {
-                shared: Arc::clone(shared),
-                waiter: Waiter::new(),
-            }),
+            get: Box::pin(get),
+            item: PhantomData,
         }
     }
 }
 
-impl<T> Stream for Items<T> {
+impl<T, S: Store<T>> Stream for Items<T, S> {
     type Item = T;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
@@ -235,7 +244,7 @@ impl<T> Stream for Items<T> {
     }
 }
 
-impl<T> fmt::Debug for Items<T> {
+impl<T, S> fmt::Debug for Items<T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Items").field(&self.get.waiter).finish()
     }

@@ -24,14 +24,23 @@
 //! 3. `unfinished` counts the items that were put and for which `task_done` was not called: an item is
 //!    counted before anyone can get it.
 //! 4. After `shutdown` no putter is in line; once the items are gone no getter is.
+//!
+//! # The budget
+//!
+//! Only an operation that could go on counts against the budget of a poll: one that has to wait gets in line,
+//! whatever is left. So a task that has filled the queue, or emptied it, with the last of its budget sleeps until
+//! it is promised something. If it were sent to the back of the run queue instead, both ends of a queue could end
+//! up there, and a second worker be woken to run them against each other, item by item.
 
-use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rt_tasks_runtime::coop;
 
-use super::{ShutDown, TryGetError};
+use super::store::Store;
+use super::{ShutDown, TaskDoneError, TryGetError, TryPutError};
 use crate::stats::QueueStats;
 use crate::wait_list::{Left, Locked, WaitList, Waiter};
 
@@ -51,41 +60,70 @@ pub(super) enum Answer {
     Refused,
 }
 
-pub(super) type Lines<'a, T> = Locked<'a, State<T>, Answer, 3>;
+pub(super) type Lines<'a, S> = Locked<'a, State<S>, Answer, 3>;
 
-pub(super) struct Shared<T> {
+pub(super) struct Shared<S> {
     /// `usize::MAX` for an unbounded queue.
     pub(super) capacity: usize,
-    pub(super) lines: WaitList<State<T>, Answer, 3>,
+    pub(super) lines: WaitList<State<S>, Answer, 3>,
 }
 
-pub(super) struct State<T> {
-    pub(super) items: VecDeque<T>,
+pub(super) struct State<S> {
+    items: S,
+    pub(super) n_items: usize,
     promised_items: usize,
     promised_slots: usize,
     pub(super) unfinished: usize,
     pub(super) is_shut_down: bool,
 }
 
-impl<T> State<T> {
+impl<S> State<S> {
     /// Whether there is a slot that is promised to nobody.
     #[inline]
     pub(super) fn has_slot(&self, capacity: usize) -> bool {
-        self.items.len() + self.promised_slots < capacity
+        self.n_items + self.promised_slots < capacity
     }
 
-    /// Invariant 3: counted, then visible.
+    /// Whether there is an item that is promised to nobody.
     #[inline]
-    pub(super) fn push(&mut self, item: T) {
+    fn has_item(&self) -> bool {
+        self.n_items > self.promised_items
+    }
+
+    /// Whether there is nothing left, and nothing will come.
+    #[inline]
+    fn is_at_end(&self) -> bool {
+        self.is_shut_down && self.n_items == 0
+    }
+
+    /// Invariant 3: counted in the same step.
+    #[inline]
+    fn push<T>(&mut self, item: T)
+    where
+        S: Store<T>,
+    {
+        // First, because it may panic.
+        self.items.push(item);
+        self.n_items += 1;
         self.unfinished += 1;
-        self.items.push_back(item);
+    }
+
+    #[inline]
+    fn pop<T>(&mut self) -> Option<T>
+    where
+        S: Store<T>,
+    {
+        let item = self.items.pop()?;
+        self.n_items -= 1;
+        Some(item)
     }
 }
 
-impl<T> Shared<T> {
-    pub(super) fn new(capacity: usize) -> Self {
+impl<S> Shared<S> {
+    pub(super) fn new(capacity: usize, items: S) -> Self {
         let state = State {
-            items: VecDeque::new(),
+            items,
+            n_items: 0,
             promised_items: 0,
             promised_slots: 0,
             unfinished: 0,
@@ -97,12 +135,30 @@ impl<T> Shared<T> {
         }
     }
 
+    /// `None` where there is no bound.
+    pub(super) fn capacity(&self) -> Option<usize> {
+        (self.capacity != usize::MAX).then_some(self.capacity)
+    }
+
+    /// What the queue's `Debug` writes.
+    pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stats = self.stats();
+        f.debug_struct(name)
+            .field("len", &stats.len)
+            .field("capacity", &stats.capacity)
+            .field("unfinished", &stats.n_unfinished)
+            .field("shut_down", &stats.is_shut_down)
+            .field("waiting_getters", &stats.n_waiting_get)
+            .field("waiting_putters", &stats.n_waiting_put)
+            .finish()
+    }
+
     /// Its numbers, under one hold of the lock.
     pub(super) fn stats(&self) -> QueueStats {
         let lines = self.lines.lock();
         QueueStats {
-            len: lines.items.len(),
-            capacity: (self.capacity != usize::MAX).then_some(self.capacity),
+            len: lines.n_items,
+            capacity: self.capacity(),
             n_unfinished: lines.unfinished,
             n_waiting_get: lines.len(GETTERS),
             n_waiting_put: lines.len(PUTTERS),
@@ -111,35 +167,9 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Takes an item that is promised to nobody.
-    #[inline]
-    pub(super) fn take_item(&self, lines: &mut Lines<'_, T>) -> Result<T, TryGetError> {
-        if lines.items.len() > lines.promised_items {
-            if let Some(item) = lines.items.pop_front() {
-                self.after_taking(lines);
-                return Ok(item);
-            }
-        }
-        Err(if lines.is_shut_down && lines.items.is_empty() {
-            TryGetError::ShutDown
-        } else {
-            TryGetError::Empty
-        })
-    }
-
-    /// Promises the slot that an item has just left.
-    #[inline]
-    fn after_taking(&self, lines: &mut Lines<'_, T>) {
-        if lines.is_shut_down {
-            Self::refuse_getters_at_the_end(lines);
-        } else {
-            self.offer_slot(lines);
-        }
-    }
-
     /// Promises a slot, if one is free, to the putter that has waited longest.
     #[inline]
-    fn offer_slot(&self, lines: &mut Lines<'_, T>) {
+    fn offer_slot(&self, lines: &mut Lines<'_, S>) {
         if !lines.is_empty(PUTTERS)
             && lines.has_slot(self.capacity)
             && lines.grant(PUTTERS, Answer::Promised)
@@ -150,201 +180,61 @@ impl<T> Shared<T> {
 
     /// Promises an item, if one is promised to nobody, to the getter that has waited longest.
     #[inline]
-    pub(super) fn offer_item(lines: &mut Lines<'_, T>) {
-        if !lines.is_empty(GETTERS)
-            && lines.items.len() > lines.promised_items
-            && lines.grant(GETTERS, Answer::Promised)
-        {
+    fn offer_item(lines: &mut Lines<'_, S>) {
+        if !lines.is_empty(GETTERS) && lines.has_item() && lines.grant(GETTERS, Answer::Promised) {
             lines.promised_items += 1;
         }
     }
 
     /// Tells those who wait for an item that none will come, if that is so (Invariant 4).
     #[inline]
-    pub(super) fn refuse_getters_at_the_end(lines: &mut Lines<'_, T>) {
-        if lines.is_shut_down && lines.items.is_empty() {
+    fn refuse_getters_at_the_end(lines: &mut Lines<'_, S>) {
+        if lines.is_at_end() {
             lines.grant_all(GETTERS, Answer::Refused);
         }
     }
 
     #[inline]
-    pub(super) fn release_joiners(lines: &mut Lines<'_, T>) {
+    fn release_joiners(lines: &mut Lines<'_, S>) {
         if lines.unfinished == 0 {
             lines.grant_all(JOINERS, Answer::Promised);
         }
     }
 
-    #[inline]
-    pub(super) fn poll_get(
-        &self,
-        waiter: Pin<&Waiter<Answer>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<T, ShutDown>> {
-        ready!(coop::poll_proceed(cx));
-        let polled = if waiter.is_idle() {
-            self.poll_new_get(waiter, cx)
-        } else {
-            self.lines.poll(waiter, cx).map(|answer| match answer {
-                Answer::Promised => self.redeem_item(),
-                Answer::Refused | Answer::None => Err(ShutDown::new(())),
-            })
-        };
-        if polled.is_pending() {
-            coop::restore();
-        }
-        polled
-    }
-
-    #[inline]
-    fn poll_new_get(
-        &self,
-        waiter: Pin<&Waiter<Answer>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<T, ShutDown>> {
-        let taken = {
-            let mut lines = self.lines.lock();
-            self.take_item(&mut lines)
-        };
-        match taken {
-            Ok(item) => Poll::Ready(Ok(item)),
-            Err(TryGetError::ShutDown) => Poll::Ready(Err(ShutDown::new(()))),
-            Err(TryGetError::Empty) => self.wait_for_item(waiter, cx),
-        }
-    }
-
-    #[cold]
-    fn wait_for_item(
-        &self,
-        waiter: Pin<&Waiter<Answer>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<T, ShutDown>> {
-        let waker = cx.waker().clone();
+    pub(super) fn shut_down(&self) {
         let mut lines = self.lines.lock();
-        let taken = self.take_item(&mut lines);
-        if let Err(TryGetError::Empty) = taken {
-            lines.enqueue(GETTERS, waiter, Answer::None, waker);
-            return Poll::Pending;
-        }
+        lines.is_shut_down = true;
+        lines.grant_all(PUTTERS, Answer::Refused);
+        Self::refuse_getters_at_the_end(&mut lines);
+    }
+
+    /// Shuts down and takes all items out: they are returned, and count as dealt with.
+    pub(super) fn shut_down_now<T>(&self) -> Vec<T>
+    where
+        S: Store<T>,
+    {
+        self.shut_down();
+        let mut lines = self.lines.lock();
+        let items = std::mem::take(&mut lines.items);
+        let n_items = std::mem::take(&mut lines.n_items);
+        lines.unfinished = lines.unfinished.saturating_sub(n_items);
+        Self::refuse_getters_at_the_end(&mut lines);
+        Self::release_joiners(&mut lines);
         drop(lines);
-        Poll::Ready(taken.map_err(|_| ShutDown::new(())))
+        items.into_vec()
     }
 
-    /// Takes the item that was promised.
-    fn redeem_item(&self) -> Result<T, ShutDown> {
+    pub(super) fn task_done(&self) -> Result<(), TaskDoneError> {
         let mut lines = self.lines.lock();
-        lines.promised_items -= 1;
-        match lines.items.pop_front() {
-            Some(item) => {
-                self.after_taking(&mut lines);
-                Ok(item)
-            }
-            // `shutdown_now` took it.
-            None => Err(ShutDown::new(())),
+        if lines.unfinished == 0 {
+            return Err(TaskDoneError::new());
         }
+        lines.unfinished -= 1;
+        Self::release_joiners(&mut lines);
+        Ok(())
     }
 
-    pub(super) fn leave_get(&self, waiter: Pin<&Waiter<Answer>>) {
-        if waiter.is_idle() {
-            return;
-        }
-        let mut lines = self.lines.lock();
-        if let Left::Granted(Answer::Promised) = lines.leave(waiter) {
-            lines.promised_items -= 1;
-            Self::offer_item(&mut lines);
-        }
-    }
-
-    #[inline]
-    pub(super) fn poll_put(
-        &self,
-        item: &mut Option<T>,
-        waiter: Pin<&Waiter<Answer>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), ShutDown<T>>> {
-        ready!(coop::poll_proceed(cx));
-        let polled = if waiter.is_idle() {
-            self.poll_new_put(item, waiter, cx)
-        } else {
-            self.lines
-                .poll(waiter, cx)
-                .map(|answer| self.redeem_slot(answer, item))
-        };
-        match polled {
-            Poll::Ready(true) => Poll::Ready(Ok(())),
-            Poll::Ready(false) => Poll::Ready(Err(ShutDown::new(taken(item)))),
-            Poll::Pending => {
-                coop::restore();
-                Poll::Pending
-            }
-        }
-    }
-
-    /// Ready with whether the item was put.
-    #[inline]
-    fn poll_new_put(
-        &self,
-        item: &mut Option<T>,
-        waiter: Pin<&Waiter<Answer>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<bool> {
-        {
-            let mut lines = self.lines.lock();
-            if lines.is_shut_down {
-                return Poll::Ready(false);
-            }
-            if lines.has_slot(self.capacity) {
-                lines.push(taken(item));
-                Self::offer_item(&mut lines);
-                return Poll::Ready(true);
-            }
-        }
-        self.wait_for_slot(item, waiter, cx)
-    }
-
-    #[cold]
-    fn wait_for_slot(
-        &self,
-        item: &mut Option<T>,
-        waiter: Pin<&Waiter<Answer>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<bool> {
-        let waker = cx.waker().clone();
-        let mut lines = self.lines.lock();
-        if lines.is_shut_down || lines.has_slot(self.capacity) {
-            drop(lines);
-            return self.poll_new_put(item, waiter, cx);
-        }
-        lines.enqueue(PUTTERS, waiter, Answer::None, waker);
-        Poll::Pending
-    }
-
-    /// Fills the slot that was promised; says whether it could.
-    fn redeem_slot(&self, answer: Answer, item: &mut Option<T>) -> bool {
-        if let Answer::Refused | Answer::None = answer {
-            return false;
-        }
-        let mut lines = self.lines.lock();
-        lines.promised_slots -= 1;
-        if lines.is_shut_down {
-            return false;
-        }
-        lines.push(taken(item));
-        Self::offer_item(&mut lines);
-        true
-    }
-
-    pub(super) fn leave_put(&self, waiter: Pin<&Waiter<Answer>>) {
-        if waiter.is_idle() {
-            return;
-        }
-        let mut lines = self.lines.lock();
-        if let Left::Granted(Answer::Promised) = lines.leave(waiter) {
-            lines.promised_slots -= 1;
-            self.offer_slot(&mut lines);
-        }
-    }
-
-    #[cold]
+    /// Enqueues whoever waits until all is done.
     pub(super) fn poll_unfinished(
         &self,
         waiter: Pin<&Waiter<Answer>>,
@@ -359,6 +249,294 @@ impl<T> Shared<T> {
         lines.enqueue(JOINERS, waiter, Answer::None, waker);
         Poll::Pending
     }
+
+    /// What a `get` does that is dropped half-way.
+    #[inline]
+    pub(super) fn leave_get(&self, waiter: Pin<&Waiter<Answer>>) {
+        if !waiter.is_idle() {
+            self.leave_getters(waiter);
+        }
+    }
+
+    #[cold]
+    fn leave_getters(&self, waiter: Pin<&Waiter<Answer>>) {
+        let mut lines = self.lines.lock();
+        if let Left::Granted(Answer::Promised) = lines.leave(waiter) {
+            lines.promised_items -= 1;
+            Self::offer_item(&mut lines);
+        }
+    }
+
+    /// What a `put` does that is dropped half-way.
+    #[inline]
+    pub(super) fn leave_put(&self, waiter: Pin<&Waiter<Answer>>) {
+        if !waiter.is_idle() {
+            self.leave_putters(waiter);
+        }
+    }
+
+    #[cold]
+    fn leave_putters(&self, waiter: Pin<&Waiter<Answer>>) {
+        let mut lines = self.lines.lock();
+        if let Left::Granted(Answer::Promised) = lines.leave(waiter) {
+            lines.promised_slots -= 1;
+            self.offer_slot(&mut lines);
+        }
+    }
+}
+
+/// Taking items.
+impl<S> Shared<S> {
+    /// Takes an item that is promised to nobody.
+    #[inline]
+    pub(super) fn try_get<T>(&self) -> Result<T, TryGetError>
+    where
+        S: Store<T>,
+    {
+        let mut lines = self.lines.lock();
+        if lines.has_item() {
+            if let Some(item) = self.take_item(&mut lines) {
+                return Ok(item);
+            }
+        }
+        Err(if lines.is_at_end() {
+            TryGetError::ShutDown
+        } else {
+            TryGetError::Empty
+        })
+    }
+
+    /// Takes the next item, and promises the slot that it leaves.
+    #[inline]
+    fn take_item<T>(&self, lines: &mut Lines<'_, S>) -> Option<T>
+    where
+        S: Store<T>,
+    {
+        let item = lines.pop()?;
+        if lines.is_shut_down {
+            Self::refuse_getters_at_the_end(lines);
+        } else {
+            self.offer_slot(lines);
+        }
+        Some(item)
+    }
+
+    #[inline]
+    pub(super) fn poll_get<T>(
+        &self,
+        waiter: Pin<&Waiter<Answer>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, ShutDown>>
+    where
+        S: Store<T>,
+    {
+        if !waiter.is_idle() {
+            return self.poll_promised_item(waiter, cx);
+        }
+        if !coop::try_proceed() {
+            return self.wait_for_item(waiter, cx, Budget::Spent);
+        }
+        match self.try_get() {
+            Ok(item) => Poll::Ready(Ok(item)),
+            Err(TryGetError::ShutDown) => Poll::Ready(Err(ShutDown::new(()))),
+            Err(TryGetError::Empty) => {
+                coop::restore();
+                self.wait_for_item(waiter, cx, Budget::Left)
+            }
+        }
+    }
+
+    /// Gets in line, unless the look under the same lock finds an item.
+    #[cold]
+    fn wait_for_item<T>(
+        &self,
+        waiter: Pin<&Waiter<Answer>>,
+        cx: &mut Context<'_>,
+        budget: Budget,
+    ) -> Poll<Result<T, ShutDown>>
+    where
+        S: Store<T>,
+    {
+        let waker = cx.waker().clone();
+        let mut lines = self.lines.lock();
+        if !lines.has_item() && !lines.is_at_end() {
+            lines.enqueue(GETTERS, waiter, Answer::None, waker);
+            return Poll::Pending;
+        }
+        if let Budget::Spent = budget {
+            drop(lines);
+            return coop::again_later(cx);
+        }
+        let taken = if lines.has_item() {
+            self.take_item(&mut lines)
+        } else {
+            None
+        };
+        drop(lines);
+        Poll::Ready(taken.ok_or_else(|| ShutDown::new(())))
+    }
+
+    fn poll_promised_item<T>(
+        &self,
+        waiter: Pin<&Waiter<Answer>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, ShutDown>>
+    where
+        S: Store<T>,
+    {
+        ready!(coop::poll_proceed(cx));
+        match self.lines.poll(waiter, cx) {
+            Poll::Ready(Answer::Promised) => Poll::Ready(self.redeem_item()),
+            Poll::Ready(Answer::Refused | Answer::None) => Poll::Ready(Err(ShutDown::new(()))),
+            Poll::Pending => {
+                coop::restore();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Takes the item that was promised.
+    fn redeem_item<T>(&self) -> Result<T, ShutDown>
+    where
+        S: Store<T>,
+    {
+        let mut lines = self.lines.lock();
+        lines.promised_items -= 1;
+        // None: `shutdown_now` took it.
+        self.take_item(&mut lines).ok_or_else(|| ShutDown::new(()))
+    }
+}
+
+/// Putting items.
+impl<S> Shared<S> {
+    /// Puts an item into a slot that is promised to nobody.
+    #[inline]
+    pub(super) fn try_put<T>(&self, item: T) -> Result<(), TryPutError<T>>
+    where
+        S: Store<T>,
+    {
+        let mut lines = self.lines.lock();
+        if lines.is_shut_down {
+            drop(lines);
+            return Err(TryPutError::ShutDown(item));
+        }
+        if !lines.has_slot(self.capacity) {
+            drop(lines);
+            return Err(TryPutError::Full(item));
+        }
+        lines.push(item);
+        Self::offer_item(&mut lines);
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn poll_put<T>(
+        &self,
+        item: &mut Option<T>,
+        waiter: Pin<&Waiter<Answer>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ShutDown<T>>>
+    where
+        S: Store<T>,
+    {
+        if !waiter.is_idle() {
+            return self.poll_promised_slot(item, waiter, cx);
+        }
+        if !coop::try_proceed() {
+            return self.wait_for_slot(item, waiter, cx, Budget::Spent);
+        }
+        match self.try_put(taken(item)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(TryPutError::ShutDown(item)) => Poll::Ready(Err(ShutDown::new(item))),
+            Err(TryPutError::Full(back)) => {
+                *item = Some(back);
+                coop::restore();
+                self.wait_for_slot(item, waiter, cx, Budget::Left)
+            }
+        }
+    }
+
+    /// Gets in line, unless the look under the same lock finds a slot.
+    #[cold]
+    fn wait_for_slot<T>(
+        &self,
+        item: &mut Option<T>,
+        waiter: Pin<&Waiter<Answer>>,
+        cx: &mut Context<'_>,
+        budget: Budget,
+    ) -> Poll<Result<(), ShutDown<T>>>
+    where
+        S: Store<T>,
+    {
+        let waker = cx.waker().clone();
+        let mut lines = self.lines.lock();
+        if !lines.is_shut_down && !lines.has_slot(self.capacity) {
+            lines.enqueue(PUTTERS, waiter, Answer::None, waker);
+            return Poll::Pending;
+        }
+        if let Budget::Spent = budget {
+            drop(lines);
+            return coop::again_later(cx);
+        }
+        if lines.is_shut_down {
+            drop(lines);
+            return Poll::Ready(Err(ShutDown::new(taken(item))));
+        }
+        lines.push(taken(item));
+        Self::offer_item(&mut lines);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_promised_slot<T>(
+        &self,
+        item: &mut Option<T>,
+        waiter: Pin<&Waiter<Answer>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ShutDown<T>>>
+    where
+        S: Store<T>,
+    {
+        ready!(coop::poll_proceed(cx));
+        match self.lines.poll(waiter, cx) {
+            Poll::Ready(Answer::Promised) => Poll::Ready(self.redeem_slot(taken(item))),
+            Poll::Ready(Answer::Refused | Answer::None) => {
+                Poll::Ready(Err(ShutDown::new(taken(item))))
+            }
+            Poll::Pending => {
+                coop::restore();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Fills the slot that was promised.
+    fn redeem_slot<T>(&self, item: T) -> Result<(), ShutDown<T>>
+    where
+        S: Store<T>,
+    {
+        let mut lines = self.lines.lock();
+        lines.promised_slots -= 1;
+        if lines.is_shut_down {
+            drop(lines);
+            return Err(ShutDown::new(item));
+        }
+        // The store may panic in a comparison; the slot is the next one's then.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| lines.push(item))) {
+            self.offer_slot(&mut lines);
+            drop(lines);
+            resume_unwind(panic);
+        }
+        Self::offer_item(&mut lines);
+        Ok(())
+    }
+}
+
+/// What the current poll may still do.
+#[derive(Clone, Copy)]
+enum Budget {
+    Left,
+    /// Nothing but wait.
+    Spent,
 }
 
 /// The item of a `put` that is not through.

@@ -5,13 +5,14 @@ use std::error::Error;
 use std::marker::PhantomPinned;
 use std::rc::Rc;
 
-use rt_tasks_sync::queue::{self, Items};
+use rt_tasks_sync::queue::{self, Items, Lifo, Ranked};
 use rt_tasks_sync::{
-    Abandoned, Barrier, Broken, Closed, Condvar, Event, Job, Mutex, MutexGuard, Notify, OnceCell,
-    OwnedMutexGuard, OwnedPermit, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, Permit, Promise,
-    PromiseFuture, Queue, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, ShutDown,
-    TaskDoneError, TooManyPermits, TryAcquireError, TryGetError, TryPutError, barrier, broadcast,
-    condvar, event, mpsc, mutex, notify, once_cell, oneshot, rw_lock, semaphore, watch,
+    Abandoned, Barrier, Broken, Closed, Condvar, Event, Job, LifoQueue, Mutex, MutexGuard, Notify,
+    OnceCell, OwnedMutexGuard, OwnedPermit, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, Permit,
+    PriorityQueue, Promise, PromiseFuture, Queue, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    Semaphore, ShutDown, TaskDoneError, TooManyPermits, TryAcquireError, TryGetError, TryPutError,
+    barrier, broadcast, condvar, event, mpsc, mutex, notify, once_cell, oneshot, rw_lock,
+    semaphore, watch,
 };
 
 /// `Send` and not `Sync`.
@@ -109,6 +110,15 @@ const _: () = {
         queue::Put<'static, u8>:               true  true  false;
         queue::Take<'static, SendOnly>:        true  true  false;
         queue::Join<'static, SendOnly>:        true  true  false;
+        LifoQueue<SendOnly>:                   true  true  true;
+        LifoQueue<Neither>:                    false false true;
+        PriorityQueue<SendOnly>:               true  true  true;
+        PriorityQueue<Neither>:                false false true;
+        Job<u8, Lifo<u8>>:                     true  true  true;
+        Items<SendOnly, Ranked<SendOnly>>:     true  true  true;
+        queue::Get<'static, SendOnly, Ranked<SendOnly>>: true true false;
+        queue::Get<'static, Neither, Lifo<Neither>>: false false false;
+        queue::Put<'static, SendOnly, Lifo<SendOnly>>: true false false;
         oneshot::Sender<SendOnly>:             true  true  true;
         oneshot::Sender<Neither>:              false false true;
         oneshot::Receiver<SendOnly>:           true  true  true;

@@ -11,6 +11,7 @@ mod notify;
 mod oneshot;
 mod queue;
 mod queue_conservation;
+mod queue_kinds;
 mod rw_lock;
 mod semaphore;
 mod support;
