@@ -18,6 +18,7 @@ pub mod rw_lock;
 pub mod semaphore;
 pub mod watch;
 
+mod burst;
 mod exclusive;
 mod park;
 mod stats;

@@ -59,7 +59,9 @@ use std::task::{Context, Poll, Waker};
 use rt_tasks_runtime::const_unless_loom;
 use rt_tasks_runtime::shim::atomic::AtomicU8;
 use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
-use rt_tasks_runtime::shim::{Mutex, MutexGuard, UnsafeCell, lock};
+use rt_tasks_runtime::shim::{Mutex, MutexGuard, UnsafeCell};
+
+use crate::burst::lock_in_bursts;
 
 /// In no line, and nothing is granted: not yet waiting, or through with it.
 const IDLE: u8 = 0;
@@ -138,10 +140,21 @@ pub(crate) struct Locked<'a, S, P, const LINES: usize> {
     list: &'a WaitList<S, P, LINES>,
 }
 
-/// Wakers to be called, in order. Mostly one: the others go to the heap.
-struct Wakers {
-    first: Option<Waker>,
-    others: Vec<Waker>,
+/// The lock, held by one who has nobody to wake: the cheapest way to look at the state, and to change it while
+/// nobody waits for the change.
+pub(crate) struct Quiet<'a, S, P, const LINES: usize> {
+    guard: MutexGuard<'a, Inner<S, P, LINES>>,
+    list: &'a WaitList<S, P, LINES>,
+}
+
+/// Wakers to be called, in order, when this is dropped.
+struct Wakers(Granted);
+
+/// Mostly none or one: only several go to the heap.
+enum Granted {
+    None,
+    One(Waker),
+    Many(Vec<Waker>),
 }
 
 impl<S, P: Copy, const LINES: usize> WaitList<S, P, LINES> {
@@ -160,10 +173,14 @@ impl<S, P: Copy, const LINES: usize> WaitList<S, P, LINES> {
     /// Takes the lock.
     #[inline]
     pub(crate) fn lock(&self) -> Locked<'_, S, P, LINES> {
-        Locked {
-            guard: lock(&self.inner),
-            granted: Wakers::none(),
-            left: None,
+        self.lock_quietly().into_granting()
+    }
+
+    /// Takes the lock, perhaps not to grant anything.
+    #[inline]
+    pub(crate) fn lock_quietly(&self) -> Quiet<'_, S, P, LINES> {
+        Quiet {
+            guard: lock_in_bursts(&self.inner),
             list: self,
         }
     }
@@ -209,6 +226,25 @@ impl<S, P: Copy, const LINES: usize> WaitList<S, P, LINES> {
 
     fn address(&self) -> *const () {
         ptr::from_ref(self).cast()
+    }
+}
+
+impl<'a, S, P: Copy, const LINES: usize> Quiet<'a, S, P, LINES> {
+    /// Whether nobody waits in a line.
+    #[inline]
+    pub(crate) fn is_empty(&self, line: usize) -> bool {
+        self.guard.lines[line].len == 0
+    }
+
+    /// Goes on under the same lock, with somebody to wake.
+    #[inline]
+    pub(crate) fn into_granting(self) -> Locked<'a, S, P, LINES> {
+        Locked {
+            guard: self.guard,
+            granted: Wakers(Granted::None),
+            left: None,
+            list: self.list,
+        }
     }
 }
 
@@ -293,7 +329,9 @@ impl<S, P: Copy, const LINES: usize> Locked<'_, S, P, LINES> {
         // ORDERING(grant): Release: the waiter's future reads the payload without the lock. From here on
         // the waiter is not touched any more.
         waiter.phase.store(GRANTED, Release);
-        self.granted.extend(waker);
+        if let Some(waker) = waker {
+            self.granted.push(waker);
+        }
         true
     }
 
@@ -406,6 +444,22 @@ impl<S, P: Copy, const LINES: usize> Locked<'_, S, P, LINES> {
     }
 }
 
+impl<S, P, const LINES: usize> Deref for Quiet<'_, S, P, LINES> {
+    type Target = S;
+
+    #[inline]
+    fn deref(&self) -> &S {
+        &self.guard.state
+    }
+}
+
+impl<S, P, const LINES: usize> DerefMut for Quiet<'_, S, P, LINES> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut S {
+        &mut self.guard.state
+    }
+}
+
 impl<S, P, const LINES: usize> Deref for Locked<'_, S, P, LINES> {
     type Target = S;
 
@@ -499,33 +553,47 @@ impl<P> Line<P> {
 }
 
 impl Wakers {
-    #[inline]
-    const fn none() -> Self {
-        Self {
-            first: None,
-            others: Vec::new(),
-        }
-    }
-
+    /// Expects so many.
     fn reserve(&mut self, n_wakers: usize) {
-        self.others.reserve(n_wakers.saturating_sub(1));
+        if n_wakers > 1 {
+            let mut wakers = Vec::with_capacity(n_wakers);
+            wakers.extend(self.take());
+            self.0 = Granted::Many(wakers);
+        }
     }
 
-    fn extend(&mut self, waker: Option<Waker>) {
-        if self.first.is_none() {
-            self.first = waker;
-        } else {
-            self.others.extend(waker);
+    fn push(&mut self, waker: Waker) {
+        match &mut self.0 {
+            Granted::None => self.0 = Granted::One(waker),
+            Granted::Many(wakers) => wakers.push(waker),
+            Granted::One(_) => {
+                self.reserve(2);
+                self.push(waker);
+            }
         }
+    }
+
+    fn take(&mut self) -> impl Iterator<Item = Waker> + use<> {
+        let (one, many) = match std::mem::replace(&mut self.0, Granted::None) {
+            Granted::None => (None, Vec::new()),
+            Granted::One(waker) => (Some(waker), Vec::new()),
+            Granted::Many(wakers) => (None, wakers),
+        };
+        one.into_iter().chain(many)
+    }
+
+    #[inline(never)]
+    fn wake_all(&mut self) {
+        self.take().for_each(wake);
     }
 }
 
 impl Drop for Wakers {
     #[inline]
     fn drop(&mut self) {
-        if let Some(waker) = self.first.take() {
-            wake(waker);
-            self.others.drain(..).for_each(wake);
+        // Small enough to be inlined into every operation: most wake nobody.
+        if !matches!(self.0, Granted::None) {
+            self.wake_all();
         }
     }
 }

@@ -293,17 +293,20 @@ impl<S> Shared<S> {
     where
         S: Store<T>,
     {
-        let mut lines = self.lines.lock();
-        if lines.has_item() {
-            if let Some(item) = self.take_item(&mut lines) {
-                return Ok(item);
-            }
+        let mut lines = self.lines.lock_quietly();
+        if !lines.has_item() {
+            return Err(if lines.is_at_end() {
+                TryGetError::ShutDown
+            } else {
+                TryGetError::Empty
+            });
         }
-        Err(if lines.is_at_end() {
-            TryGetError::ShutDown
+        let taken = if lines.is_shut_down || !lines.is_empty(PUTTERS) {
+            self.take_item(&mut lines.into_granting())
         } else {
-            TryGetError::Empty
-        })
+            lines.pop()
+        };
+        taken.ok_or(TryGetError::Empty)
     }
 
     /// Takes the next item, and promises the slot that it leaves.
@@ -415,7 +418,7 @@ impl<S> Shared<S> {
     where
         S: Store<T>,
     {
-        let mut lines = self.lines.lock();
+        let mut lines = self.lines.lock_quietly();
         if lines.is_shut_down {
             drop(lines);
             return Err(TryPutError::ShutDown(item));
@@ -425,7 +428,9 @@ impl<S> Shared<S> {
             return Err(TryPutError::Full(item));
         }
         lines.push(item);
-        Self::offer_item(&mut lines);
+        if !lines.is_empty(GETTERS) {
+            Self::offer_item(&mut lines.into_granting());
+        }
         Ok(())
     }
 
