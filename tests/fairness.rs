@@ -38,6 +38,31 @@ fn c14_a_task_whose_queue_is_always_ready_lets_others_run() {
     });
 }
 
+/// C14: who has to wait gets in line, also with a budget that is used up to the last operation.
+#[test]
+fn c14_a_full_queue_is_waited_for_and_not_polled_again() {
+    let runtime = rt::Builder::current_thread().build().unwrap();
+    runtime.block_on(async {
+        for capacity in [1, 127, 128] {
+            let (full, empty) = (Queue::bounded(capacity), Queue::bounded(capacity));
+            (0..capacity).for_each(|n| empty.try_put(n).unwrap());
+            let (putter, getter) = (full.clone(), empty.clone());
+            let tasks = [
+                rt::spawn(async move { while putter.put(0).await.is_ok() {} }),
+                rt::spawn(async move { while getter.get().await.is_ok() {} }),
+            ];
+            rt::yield_now().await;
+            assert_eq!(full.stats().n_waiting_put, 1, "capacity {capacity}");
+            assert_eq!(empty.stats().n_waiting_get, 1, "capacity {capacity}");
+            full.shutdown();
+            empty.shutdown();
+            for task in tasks {
+                task.await.unwrap();
+            }
+        }
+    });
+}
+
 /// C14: what never has to wait can still be cancelled.
 #[test]
 fn c14_a_task_that_never_has_to_wait_can_be_cancelled() {

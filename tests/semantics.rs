@@ -13,7 +13,7 @@ use source::Workspace;
 const DOCUMENT: &str = "docs/semantics.md";
 
 /// Rules that must have a test: the letter and the last number of each group.
-const REQUIRED: [(char, u32); 12] = [
+const REQUIRED: [(char, u32); 13] = [
     ('C', 17),
     ('G', 19),
     ('T', 12),
@@ -25,6 +25,7 @@ const REQUIRED: [(char, u32); 12] = [
     ('V', 6),
     ('E', 2),
     ('B', 5),
+    ('Q', 9),
     ('N', 15),
 ];
 
