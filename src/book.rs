@@ -14,5 +14,6 @@ chapters! {
     cancellation
     timeouts
     context
+    files
     processes
 }

@@ -1,6 +1,7 @@
 //! Open files.
 //!
-//! A file does one call on the pool at a time. The call owns the buffer it reads into or writes from, so a future
+//! What the system has in its cache is read at once, where the system can refuse to read anything else. For the rest
+//! a file does one call on the pool at a time. The call owns the buffer it reads into or writes from, so a future
 //! that is dropped meanwhile leaves nothing dangling; whatever comes next first waits for the call:
 //!
 //! ```text
@@ -14,15 +15,19 @@ use std::fs;
 use std::future::{Future, poll_fn};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::mem;
+#[cfg(unix)]
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncSeek, AsyncWrite};
-use rt_tasks_runtime::{JoinHandle, spawn_blocking};
+use rt_tasks_runtime::{JoinHandle, coop, spawn_blocking};
 
+use super::cache::{self, Cached};
 use super::operation::Operation;
+use super::options::OpenOptions;
 use super::{Metadata, Permissions};
 use crate::error::cannot;
 
@@ -76,6 +81,8 @@ pub struct File {
     input: Input,
     /// The buffer of writes while none is under way.
     output: Vec<u8>,
+    /// The system has not said yet that it cannot tell whether reading blocks.
+    may_read_inline: bool,
 }
 
 #[derive(Default)]
@@ -167,7 +174,7 @@ impl File {
         })
     }
 
-    fn new(file: fs::File, path: Option<&Path>) -> Self {
+    pub(super) fn new(file: fs::File, path: Option<&Path>) -> Self {
         Self {
             file: Arc::new(file),
             path: path.map(Arc::from),
@@ -175,7 +182,20 @@ impl File {
             seeking: None,
             input: Input::default(),
             output: Vec::new(),
+            may_read_inline: true,
         }
+    }
+
+    /// The same file, which has this path now.
+    pub(super) fn renamed(mut self, path: &Path) -> Self {
+        self.path = Some(Arc::from(path));
+        self
+    }
+
+    /// The file as the system knows it.
+    #[cfg(all(unix, feature = "net"))]
+    pub(crate) fn shared(&self) -> Arc<fs::File> {
+        self.file.clone()
     }
 
     /// Takes a file of the standard library over. Its errors cannot name the path.
@@ -193,10 +213,7 @@ impl File {
     ///
     /// That of a write before.
     pub async fn into_std(mut self) -> io::Result<fs::File> {
-        poll_fn(|cx| self.poll_idle(cx)).await?;
-        if self.input.len() > 0 {
-            poll_fn(|cx| self.poll_seek_to(cx, SeekFrom::Current(0))).await?;
-        }
+        poll_fn(|cx| self.poll_exact(cx)).await?;
         match Arc::try_unwrap(self.file) {
             Ok(file) => Ok(file),
             // A call for metadata that nobody waits for is still under way.
@@ -265,6 +282,41 @@ impl File {
         self.run(what, move |file| file.set_permissions(permissions))
     }
 
+    /// Sets when the file was last read and changed, as far as `times` says.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`std::fs::File::set_times`], with the path.
+    pub fn set_times(&self, times: fs::FileTimes) -> Operation<()> {
+        self.run("set the times of", move |file| file.set_times(times))
+    }
+
+    /// A second handle to the same file, with which it shares the position.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    ///
+    /// # Errors
+    ///
+    /// That of a write before; those of [`std::fs::File::try_clone`], with the path.
+    pub async fn try_clone(&mut self) -> io::Result<Self> {
+        poll_fn(|cx| self.poll_exact(cx)).await?;
+        let clone = self.file.try_clone();
+        let path = self.path.as_deref();
+        let clone = clone.map_err(|error| about("open again", path, error))?;
+        Ok(Self::new(clone, path))
+    }
+
+    /// Waits until no call is under way and the position is where the last read or write has ended.
+    fn poll_exact(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_idle(cx))?;
+        if self.input.len() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_seek_to(cx, SeekFrom::Current(0)).map_ok(|_| ())
+    }
+
     /// A call of its own, beside what the file itself does.
     fn run<T>(
         &self,
@@ -323,7 +375,7 @@ impl File {
 
     /// Waits until no call is under way. Only the error of a write is reported: what else there was
     /// belonged to a future that has been dropped, and can be asked again.
-    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_call(cx).map_ok(|_| ())
     }
 
@@ -381,6 +433,14 @@ impl AsyncRead for File {
                 return Poll::Ready(Ok(self.input.copy_to(buffer)));
             }
             let len = buffer.len().min(LARGEST);
+            if self.may_read_inline {
+                ready!(coop::poll_proceed(cx));
+                match cache::read(&self.file, &mut buffer[..len]) {
+                    Cached::Read(n_read) => return Poll::Ready(Ok(n_read)),
+                    Cached::Not => coop::restore(),
+                    Cached::Never => self.may_read_inline = false,
+                }
+            }
             let mut input = mem::take(&mut self.input);
             self.start(move |file| {
                 let result = input.fill(file, len);
@@ -452,74 +512,16 @@ impl fmt::Debug for File {
     }
 }
 
-/// How to open a file; as [`std::fs::OpenOptions`], where each option is explained.
-#[derive(Clone, Debug)]
-pub struct OpenOptions(fs::OpenOptions);
-
-impl OpenOptions {
-    /// All options off.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(fs::OpenOptions::new())
-    }
-
-    /// To read.
-    pub fn read(&mut self, read: bool) -> &mut Self {
-        self.0.read(read);
-        self
-    }
-
-    /// To write, from the beginning.
-    pub fn write(&mut self, write: bool) -> &mut Self {
-        self.0.write(write);
-        self
-    }
-
-    /// To write, always behind the end.
-    pub fn append(&mut self, append: bool) -> &mut Self {
-        self.0.append(append);
-        self
-    }
-
-    /// Empties the file first.
-    pub fn truncate(&mut self, truncate: bool) -> &mut Self {
-        self.0.truncate(truncate);
-        self
-    }
-
-    /// Creates the file if it is not there.
-    pub fn create(&mut self, create: bool) -> &mut Self {
-        self.0.create(create);
-        self
-    }
-
-    /// Creates the file, and fails if it is there.
-    pub fn create_new(&mut self, create_new: bool) -> &mut Self {
-        self.0.create_new(create_new);
-        self
-    }
-
-    /// Opens the file.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`std::fs::OpenOptions::open`], with the path.
-    pub fn open(&self, path: impl AsRef<Path>) -> Operation<File> {
-        let options = self.0.clone();
-        Operation::on("open", path, move |path| {
-            Ok(File::new(options.open(path)?, Some(path)))
-        })
+#[cfg(unix)]
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 
-impl Default for OpenOptions {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl From<fs::OpenOptions> for OpenOptions {
-    fn from(options: fs::OpenOptions) -> Self {
-        Self(options)
+#[cfg(unix)]
+impl AsRawFd for File {
+    fn as_raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
     }
 }

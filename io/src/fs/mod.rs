@@ -1,7 +1,8 @@
 //! Files and directories, as in [`std::fs`], without blocking the task's worker.
 //!
-//! The system never says when a file is ready, so every call runs on the pool for blocking work. Errors name the
-//! path.
+//! The system never says when a file is ready, so calls run on the pool for blocking work. Where the system can
+//! refuse to wait for the disk, as Linux does, [`File`] reads what is in the page cache without that detour. Errors name
+//! the path.
 //!
 //! # Cancel safety
 //!
@@ -28,18 +29,30 @@
 //! # std::io::Result::Ok(()) }).unwrap();
 //! ```
 
+#[cfg_attr(all(target_os = "linux", not(rt_portable)), path = "cache_linux.rs")]
+#[cfg_attr(
+    not(all(target_os = "linux", not(rt_portable))),
+    path = "cache_portable.rs"
+)]
+mod cache;
 mod dir;
 mod file;
 mod operation;
+mod options;
+mod temporary;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use std::fs::{FileType, Metadata, Permissions};
+pub use std::fs::{FileTimes, FileType, Metadata, Permissions};
 
+#[cfg(all(unix, feature = "net"))]
+pub(crate) use cache::{is_cached, send};
 pub use dir::{DirEntry, ReadDir, read_dir};
-pub use file::{File, OpenOptions};
+pub use file::File;
 pub use operation::Operation;
+pub use options::OpenOptions;
+pub use temporary::{TempDir, TempFile, temp_file};
 
 /// Reads a whole file.
 ///
@@ -100,6 +113,18 @@ pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Operation<()> {
 pub fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> Operation<()> {
     Operation::on_two("link", original, link, |original, link| {
         fs::hard_link(original, link)
+    })
+}
+
+/// Makes a symbolic link: `link` leads to `original`, whatever is there.
+///
+/// # Errors
+///
+/// Those of [`std::os::unix::fs::symlink`], with both paths.
+#[cfg(unix)]
+pub fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> Operation<()> {
+    Operation::on_two("link", original, link, |original, link| {
+        std::os::unix::fs::symlink(original, link)
     })
 }
 

@@ -58,7 +58,7 @@ impl<T> Operation<T> {
         })
     }
 
-    pub(super) fn new(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> Self {
+    pub(crate) fn new(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> Self {
         Self(Stage::New(Some(Box::new(call))))
     }
 }
