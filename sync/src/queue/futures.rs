@@ -128,12 +128,12 @@ impl<'a, T, S> Take<'a, T, S> {
 }
 
 impl<T, S: Store<T>> Future for Take<'_, T, S> {
-    type Output = Result<Job<T, S>, ShutDown>;
+    type Output = Result<Job<T>, ShutDown>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let item = ready!(this.get.poll(cx))?;
-        Poll::Ready(Ok(Job::new(item, Arc::clone(this.shared))))
+        Poll::Ready(Ok(Job::new(item, S::duty(Arc::clone(this.shared)))))
     }
 }
 

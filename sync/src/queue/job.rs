@@ -5,33 +5,46 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use super::shared::Shared;
-use super::store::Fifo;
+use super::store::{Fifo, Lifo, Ranked};
 
 /// An item that was taken from a queue, and counts as dealt with when it is dropped; see
 /// [`Queue::take`](super::Queue::take).
+///
+/// It is the same type for all kinds of queue, so that whoever works on it need not know where it came from.
 #[must_use = "an item counts as dealt with as soon as its job is dropped"]
-pub struct Job<T, S = Fifo<T>> {
+pub struct Job<T> {
     // Dropped in this order: the work is done when the item is gone.
     item: T,
-    _duty: Duty<S>,
+    _duty: Duty<T>,
 }
 
-/// Calls `task_done` when dropped.
-struct Duty<S>(Arc<Shared<S>>);
+/// Calls `task_done` on its queue when dropped.
+pub enum Duty<T> {
+    Fifo(Arc<Shared<Fifo<T>>>),
+    Lifo(Arc<Shared<Lifo<T>>>),
+    Ranked(Arc<Shared<Ranked<T>>>),
+}
 
-impl<S> Drop for Duty<S> {
+impl<T> Drop for Duty<T> {
     fn drop(&mut self) {
         // An error means that somebody else called it once too often: they were told.
-        let _ = self.0.task_done();
+        let _ = match self {
+            Self::Fifo(queue) => queue.task_done(),
+            Self::Lifo(queue) => queue.task_done(),
+            Self::Ranked(queue) => queue.task_done(),
+        };
     }
 }
 
-impl<T, S> Job<T, S> {
-    pub(super) fn new(item: T, shared: Arc<Shared<S>>) -> Self {
-        Self {
-            item,
-            _duty: Duty(shared),
-        }
+impl<T> fmt::Debug for Duty<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Duty")
+    }
+}
+
+impl<T> Job<T> {
+    pub(super) fn new(item: T, duty: Duty<T>) -> Self {
+        Self { item, _duty: duty }
     }
 
     /// Takes the item out; from then on it counts as dealt with.
@@ -40,7 +53,7 @@ impl<T, S> Job<T, S> {
     }
 }
 
-impl<T, S> Deref for Job<T, S> {
+impl<T> Deref for Job<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -48,13 +61,13 @@ impl<T, S> Deref for Job<T, S> {
     }
 }
 
-impl<T, S> DerefMut for Job<T, S> {
+impl<T> DerefMut for Job<T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.item
     }
 }
 
-impl<T, S> fmt::Debug for Job<T, S> {
+impl<T> fmt::Debug for Job<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job").finish_non_exhaustive()
     }

@@ -62,7 +62,8 @@ pub(super) enum Answer {
 
 pub(super) type Lines<'a, S> = Locked<'a, State<S>, Answer, 3>;
 
-pub(super) struct Shared<S> {
+/// All of a queue. Not to be used from outside: it is not exported.
+pub struct Shared<S> {
     /// `usize::MAX` for an unbounded queue.
     pub(super) capacity: usize,
     pub(super) lines: WaitList<State<S>, Answer, 3>,
@@ -282,6 +283,12 @@ impl<S> Shared<S> {
             lines.promised_slots -= 1;
             self.offer_slot(&mut lines);
         }
+    }
+}
+
+impl<S> fmt::Debug for Shared<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_as("Shared", f)
     }
 }
 

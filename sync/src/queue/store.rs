@@ -7,6 +7,10 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
+
+use super::job::Duty;
+use super::shared::Shared;
 
 /// Items, and an order in which they come out. Not to be used from outside: it is not exported.
 pub trait Store<T>: Default {
@@ -18,6 +22,9 @@ pub trait Store<T>: Default {
 
     /// All items, the next one first.
     fn into_vec(self) -> Vec<T>;
+
+    /// The duty to finish an item of this queue.
+    fn duty(queue: Arc<Shared<Self>>) -> Duty<T>;
 }
 
 /// The order of a [`Queue`](super::Queue): first in, first out. It stands in the types of its futures.
@@ -48,6 +55,10 @@ impl<T> Store<T> for Fifo<T> {
 
     fn into_vec(self) -> Vec<T> {
         self.0.into()
+    }
+
+    fn duty(queue: Arc<Shared<Self>>) -> Duty<T> {
+        Duty::Fifo(queue)
     }
 }
 
@@ -80,6 +91,10 @@ impl<T> Store<T> for Lifo<T> {
     fn into_vec(mut self) -> Vec<T> {
         self.0.reverse();
         self.0
+    }
+
+    fn duty(queue: Arc<Shared<Self>>) -> Duty<T> {
+        Duty::Lifo(queue)
     }
 }
 
@@ -123,6 +138,10 @@ impl<T: Ord> Store<T> for Ranked<T> {
 
     fn into_vec(self) -> Vec<T> {
         self.items.into_iter().rev().map(|rank| rank.item).collect()
+    }
+
+    fn duty(queue: Arc<Shared<Self>>) -> Duty<T> {
+        Duty::Ranked(queue)
     }
 }
 

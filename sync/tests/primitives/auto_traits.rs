@@ -114,7 +114,7 @@ const _: () = {
         LifoQueue<Neither>:                    false false true;
         PriorityQueue<SendOnly>:               true  true  true;
         PriorityQueue<Neither>:                false false true;
-        Job<u8, Lifo<u8>>:                     true  true  true;
+        Job<Neither>:                          false false true;
         Items<SendOnly, Ranked<SendOnly>>:     true  true  true;
         queue::Get<'static, SendOnly, Ranked<SendOnly>>: true true false;
         queue::Get<'static, Neither, Lifo<Neither>>: false false false;

@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use futures_lite::StreamExt;
 use futures_lite::future::block_on;
-use rt_tasks_sync::{LifoQueue, PriorityQueue, Queue, TryGetError, TryPutError};
+use rt_tasks_sync::{Job, LifoQueue, PriorityQueue, Queue, TryGetError, TryPutError};
 
 use crate::support::{Log, Random, named, poll_then_drop, polled, waiting};
 
@@ -214,7 +214,8 @@ each_kind! {
         polled(queue.join()).ready();
         (0..2).for_each(|n| queue.try_put(n).unwrap());
         let mut joiners = [waiting(queue.join()), waiting(queue.join())];
-        drop(block_on(queue.take()).unwrap());
+        let job: Job<i32> = block_on(queue.take()).unwrap();
+        drop(job);
         queue.try_get().unwrap();
         joiners.iter_mut().for_each(|joiner| joiner.pending());
         queue.task_done().unwrap();
