@@ -15,5 +15,6 @@ chapters! {
     timeouts
     context
     files
+    queues
     processes
 }
