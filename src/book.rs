@@ -14,6 +14,8 @@ chapters! {
     cancellation
     timeouts
     context
+    sockets
+    servers
     files
     queues
     processes

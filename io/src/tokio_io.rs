@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::io::{DuplexStream, Stderr, Stdin, Stdout};
 use crate::net::connection::Connection;
 use crate::net::pipe::{Receiver, Sender};
 use crate::net::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpStream, UnixStream, WriteHalf};
@@ -34,7 +35,7 @@ macro_rules! reads {
 }
 
 macro_rules! writes {
-    ($([$($generics:tt)*] $type:ty;)*) => {$(
+    (vectored: $is_vectored:expr; $([$($generics:tt)*] $type:ty;)*) => {$(
         impl<$($generics)*> AsyncWrite for $type {
             fn poll_write(
                 self: Pin<&mut Self>,
@@ -53,7 +54,7 @@ macro_rules! writes {
             }
 
             fn is_write_vectored(&self) -> bool {
-                true
+                $is_vectored
             }
 
             fn poll_write_vectored(
@@ -73,12 +74,32 @@ reads! {
     [] Receiver;
     [S: Connection] ReadHalf<'_, S>;
     [S: Connection] OwnedReadHalf<S>;
+    [] DuplexStream;
+    [] Stdin;
 }
 
 writes! {
+    vectored: true;
     [] TcpStream;
     [] UnixStream;
     [] Sender;
     [S: Connection] WriteHalf<'_, S>;
     [S: Connection] OwnedWriteHalf<S>;
 }
+
+writes! {
+    vectored: false;
+    [] DuplexStream;
+    [] Stdout;
+    [] Stderr;
+}
+
+#[cfg(feature = "fs")]
+reads!([] crate::fs::File;);
+#[cfg(feature = "fs")]
+writes!(vectored: false; [] crate::fs::File;);
+
+#[cfg(feature = "process")]
+reads!([] crate::process::ChildStdout; [] crate::process::ChildStderr;);
+#[cfg(feature = "process")]
+writes!(vectored: false; [] crate::process::ChildStdin;);

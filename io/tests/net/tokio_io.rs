@@ -38,5 +38,7 @@ fn streams_pipes_and_halves_carry_what_tokio_writes() {
         let (near, mut far) = unix_pair().await;
         let (_, near) = near.into_split();
         exchange(near, far.split().0).await;
+        let (near, far) = rt_tasks_io::io::duplex(1_000);
+        exchange(near, far).await;
     });
 }
