@@ -417,9 +417,9 @@ pub struct MutexGuard<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
 }
 
-// SAFETY: a shared guard gives out `&T` and nothing else. (It is `Send` where the mutex is `Sync`: any
-// thread may unlock.)
-unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
+// SAFETY: a shared guard gives out `&T`, hence `Sync`, and the mutex, by which a thread gets at the value for
+// itself once the guard is gone, hence `Send`. (It is `Send` where the mutex is `Sync`: any thread may unlock.)
+unsafe impl<T: ?Sized + Send + Sync> Sync for MutexGuard<'_, T> {}
 
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
     /// The mutex that is locked.
@@ -472,7 +472,7 @@ pub struct OwnedMutexGuard<T: ?Sized> {
 }
 
 // SAFETY: as for `MutexGuard`.
-unsafe impl<T: ?Sized + Sync> Sync for OwnedMutexGuard<T> {}
+unsafe impl<T: ?Sized + Send + Sync> Sync for OwnedMutexGuard<T> {}
 
 impl<T: ?Sized> OwnedMutexGuard<T> {
     /// The mutex that is locked.

@@ -56,9 +56,11 @@ const _: () = {
         Mutex<Neither>:                        false false true;
         MutexGuard<'static, SendOnly>:         true  false true;
         MutexGuard<'static, u8>:               true  true  true;
+        MutexGuard<'static, SyncOnly>:         false false true;
         MutexGuard<'static, Neither>:          false false true;
         OwnedMutexGuard<SendOnly>:             true  false true;
         OwnedMutexGuard<u8>:                   true  true  true;
+        OwnedMutexGuard<SyncOnly>:             false false true;
         OwnedMutexGuard<Neither>:              false false true;
         mutex::Lock<'static, SendOnly>:        true  true  false;
         mutex::Lock<'static, Neither>:         false false false;
