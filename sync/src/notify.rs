@@ -59,7 +59,8 @@ enum Notice {
 ///
 /// `notice`: what was done before a notification is seen by whoever returns because of it. Setting `PERMIT`
 /// and counting a round up release, taking the one and looking at the other acquire; through the line, the
-/// wait list orders the two.
+/// wait list orders the two. So does the call that remembers the round: what was done before a notification for
+/// all that it is too late for is seen after it.
 ///
 /// # Examples
 ///
@@ -167,7 +168,8 @@ impl Notify {
     /// Waits for a notification.
     ///
     /// It counts as waiting for [`notify_waiters`](Self::notify_waiters) from this call on, and stands in
-    /// line from its first poll on.
+    /// line from its first poll on. So who calls it *before* looking at the state that the notification is
+    /// about, and then awaits it, misses nothing.
     ///
     /// # Cancel safety
     ///
@@ -186,8 +188,8 @@ impl Notify {
     pub fn notified(&self) -> Notified<'_> {
         Notified {
             notify: self,
-            // Relaxed: it only tells the rounds apart.
-            round: self.state.load(Relaxed) / ROUND,
+            // ORDERING(notice): Acquire: of a round that it comes too late for it sees what was done before.
+            round: self.state.load(Acquire) / ROUND,
             waiter: Waiter::new(),
         }
     }

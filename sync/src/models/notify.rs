@@ -59,6 +59,27 @@ fn who_has_called_is_reached_by_a_notification_for_all() {
     });
 }
 
+/// Who calls and then looks for itself misses nothing: either it sees what was done before the notification, or
+/// it counts as waiting for it.
+#[test]
+fn who_calls_before_it_looks_is_reached_or_sees() {
+    loom::model(|| {
+        let shared = Arc::new((Notify::new(), AtomicUsize::new(0)));
+        let other = Arc::clone(&shared);
+        let notifier = thread::spawn(move || {
+            // Relaxed: the notification is what orders it.
+            other.1.store(1, Relaxed);
+            other.0.notify_waiters();
+        });
+        let notified = shared.0.notified();
+        // Relaxed: as above.
+        if shared.1.load(Relaxed) == 0 {
+            block_on(notified);
+        }
+        notifier.join().unwrap();
+    });
+}
+
 /// A notification for one and one for all at the same time: one waiter, who leaves at most one behind.
 #[test]
 fn both_kinds_at_once_lose_neither() {
