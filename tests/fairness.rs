@@ -2,12 +2,15 @@
 
 mod support;
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rt::sync::{Queue, Semaphore, oneshot};
+use rt::sync::{
+    Barrier, Event, Notify, OnceCell, Queue, RwLock, Semaphore, broadcast, oneshot, watch,
+};
 use support::{Count, Flag, Log, each_size, exact, ms, must_end};
 
 /// C14.
@@ -60,6 +63,81 @@ fn c14_a_full_queue_is_waited_for_and_not_polled_again() {
                 task.await.unwrap();
             }
         }
+    });
+}
+
+/// Repeats what never has to wait until another task has run, and says whether that ever came.
+async fn lets_others_run(mut operation: impl AsyncFnMut()) -> bool {
+    let ran = Flag::default();
+    let other = rt::spawn({
+        let ran = ran.clone();
+        async move { ran.raise() }
+    });
+    for _ in 0..10_000 {
+        operation().await;
+        if ran.is_up() {
+            break;
+        }
+    }
+    let let_run = ran.is_up();
+    other.await.unwrap();
+    let_run
+}
+
+/// C14: locks, notifications and what is set already.
+#[test]
+fn c14_a_lock_that_is_always_free_lets_others_run() {
+    let runtime = rt::Builder::current_thread().build().unwrap();
+    runtime.block_on(async {
+        let lock = RwLock::new(0);
+        assert!(lets_others_run(async || drop(lock.read().await)).await);
+        assert!(lets_others_run(async || drop(lock.write().await)).await);
+        let notify = Notify::new();
+        let notified = async || {
+            notify.notify_one();
+            notify.notified().await;
+        };
+        assert!(lets_others_run(notified).await);
+        let event = Event::new();
+        event.set();
+        assert!(lets_others_run(async || event.wait().await).await);
+        let cell = OnceCell::from(1);
+        let got = async || assert_eq!(*cell.get_or_init(async || 1).await, 1);
+        assert!(lets_others_run(got).await);
+        let barrier = Barrier::new(NonZeroUsize::MIN);
+        assert!(lets_others_run(async || assert!(barrier.wait().await.is_ok())).await);
+    });
+}
+
+/// C14: channels that always have something.
+#[test]
+fn c14_a_channel_that_is_always_ready_lets_others_run() {
+    let runtime = rt::Builder::current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (sender, mut receiver) = watch::channel(1);
+        assert!(lets_others_run(async || drop(receiver.wait_for(|_| true).await)).await);
+        let changed = async || {
+            receiver.mark_changed();
+            receiver.changed().await.unwrap();
+        };
+        assert!(lets_others_run(changed).await);
+        drop(receiver);
+        assert!(lets_others_run(async || sender.closed().await).await);
+        let (sender, mut receiver) = broadcast::channel(1);
+        let passed_on = async || {
+            sender.send(1).unwrap();
+            receiver.recv().await.unwrap();
+        };
+        assert!(lets_others_run(passed_on).await);
+        let (sender, mut receiver) = rt::sync::mpsc::channel(1);
+        let passed_on = async || {
+            sender.send(1).await.unwrap();
+            receiver.recv_many(&mut vec![], 1).await;
+        };
+        assert!(lets_others_run(passed_on).await);
+        drop(receiver);
+        assert!(lets_others_run(async || drop(sender.send(1).await)).await);
+        assert!(lets_others_run(async || sender.closed().await).await);
     });
 }
 

@@ -169,8 +169,11 @@ impl<'a, T, F: FnMut(&T) -> bool> Future for WaitFor<'a, T, F> {
         loop {
             if *this.has_looked {
                 ready!(shared.poll_version(**seen, waiter, cx))?;
+            } else {
+                // The first look counts too: the condition may hold each time.
+                ready!(coop::poll_proceed(cx));
+                *this.has_looked = true;
             }
-            *this.has_looked = true;
             let (value, version) = shared.look(**seen);
             **seen = version;
             if (this.condition)(&value) {
