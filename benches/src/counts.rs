@@ -21,7 +21,7 @@ pub struct Count {
     pub workload: &'static str,
     /// What is counted.
     pub what: &'static str,
-    /// One number for each runtime, in the order of [`PeerKind::ALL`].
+    /// One number for each runtime that was asked for, in that order.
     pub per_operation: Vec<f64>,
 }
 
@@ -77,12 +77,12 @@ const COUNTERS: [Counter; 2] = [
     },
 ];
 
-/// Counts with the tools that are installed; says on the terminal which are not.
+/// Counts with the tools that are installed; says on the terminal which are not. One number for each of `kinds`.
 ///
 /// # Errors
 ///
 /// When a child cannot be started or fails.
-pub fn measure() -> Result<Vec<Count>> {
+pub fn measure(kinds: &[PeerKind]) -> Result<Vec<Count>> {
     let mut counts = Vec::new();
     for counter in &COUNTERS {
         let tool = counter.command[0];
@@ -92,7 +92,7 @@ pub fn measure() -> Result<Vec<Count>> {
         }
         for &workload in counter.workloads {
             eprintln!("{} of {workload}", counter.what);
-            let per_operation = PeerKind::ALL
+            let per_operation = kinds
                 .iter()
                 .map(|kind| counter.per_operation(*kind, workload))
                 .collect::<Result<_>>()?;

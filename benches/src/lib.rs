@@ -2,6 +2,7 @@
 //!
 //! `cargo run --profile bench -p rt-tasks-benches -- report` runs them all in turns.
 
+pub mod budget;
 pub mod chart;
 pub mod counts;
 pub mod measure;

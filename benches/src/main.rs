@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use rt_tasks_benches::measure::{self, Plan};
 use rt_tasks_benches::workload::{PeerKind, Scale};
 use rt_tasks_benches::workloads::chapters;
-use rt_tasks_benches::{chart, counts, memory, present};
+use rt_tasks_benches::{budget, chart, counts, memory, present};
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -36,6 +36,8 @@ enum Command {
     Memory(MemoryArguments),
     /// Counts instructions and system calls per operation, with valgrind and strace
     Count,
+    /// Fails when an operation takes more instructions or system calls than its budget
+    Budget,
     /// One runtime's part of `memory`
     #[command(hide = true)]
     MemoryChild {
@@ -128,7 +130,12 @@ fn main() -> Result<()> {
             let footprints = memory::measure(workers, arguments.tasks)?;
             print(&present::extras(&footprints, &[]))
         }
-        Command::Count => print(&present::extras(&[], &counts::measure()?)),
+        Command::Count => print(&present::extras(&[], &counts::measure(PeerKind::ALL)?)),
+        Command::Budget => {
+            let counted = counts::measure(&[PeerKind::Rt])?;
+            print(&budget::table(&counted))?;
+            budget::check(&counted)
+        }
         Command::MemoryChild { peer, arguments } => {
             let workers = workers_or_default(arguments.workers);
             let growth = memory::child(peer, workers, arguments.tasks)?;
@@ -159,7 +166,7 @@ fn report(arguments: &ReportArguments) -> Result<()> {
     let mut report = measure::run(&plan)?;
     if arguments.full {
         report.memory = memory::measure(plan.workers, MILLION)?;
-        report.counts = counts::measure()?;
+        report.counts = counts::measure(PeerKind::ALL)?;
     }
     print(&present::for_terminal(&report))?;
     if let Some(path) = &arguments.json {
