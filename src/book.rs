@@ -19,4 +19,5 @@ chapters! {
     files
     queues
     processes
+    debugging
 }

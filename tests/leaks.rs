@@ -97,6 +97,28 @@ fn use_everything(runtime: &rt::Runtime) {
     });
 }
 
+/// Debug mode has a thread of its own, and asks others for their stacks.
+#[test]
+fn a_dropped_runtime_in_debug_mode_leaves_no_thread_and_no_descriptor() {
+    in_a_process_of_its_own(
+        "a_dropped_runtime_in_debug_mode_leaves_no_thread_and_no_descriptor",
+        || {
+            for n_workers in support::SIZES {
+                for _ in 0..3 {
+                    let before = (n_threads(), n_entries("/proc/self/fd"));
+                    let builder = support::builder(n_workers).debug(true);
+                    let runtime = builder.slow_poll(ms(20)).build().unwrap();
+                    runtime.spawn(async { std::thread::sleep(ms(60)) });
+                    use_everything(&runtime);
+                    drop(runtime);
+                    let after = (n_threads_when_at_most(before.0), n_entries("/proc/self/fd"));
+                    assert_eq!(before, after, "with {n_workers} worker(s)");
+                }
+            }
+        },
+    );
+}
+
 /// Spare threads that are at work, idle or about to retire when the runtime is dropped.
 #[test]
 fn a_runtime_dropped_with_spare_threads_leaves_none() {

@@ -8,6 +8,7 @@ mod cancel;
 mod context;
 #[doc(hidden)]
 pub mod coop;
+mod debug;
 mod fork_join;
 #[cfg(all(unix, feature = "signal"))]
 mod interrupt;

@@ -185,14 +185,19 @@ impl Builder {
         self
     }
 
-    /// Debug mode; also turned on by `RT_DEBUG=1` in the environment. It measures how long tasks are busy, see
-    /// [`TaskInfo::busy`](crate::TaskInfo::busy).
+    /// Debug mode; also turned on by `RT_DEBUG=1` in the environment. It tells of mistakes that nobody notices: polls
+    /// that take long, while they do, with the stack of their thread (on Linux); errors and panics of tasks whose
+    /// handle was dropped; tasks that were cancelled a second ago and go on, and those that are left when the
+    /// runtime ends. The reports go to [`on_unhandled`](Self::on_unhandled), or where it says.
+    ///
+    /// It also measures how long tasks are busy, see [`TaskInfo::busy`](crate::TaskInfo::busy). A stack is had by
+    /// interrupting its thread with the signal `SIGURG`; a program that handles that signal gets none.
     pub fn debug(mut self, debug: bool) -> Self {
         self.config.debug = debug;
         self
     }
 
-    /// What debug mode is to count as a slow poll; 100 ms by default. Kept for it: nothing reports slow polls yet.
+    /// What debug mode is to report as a slow poll; 100 ms by default.
     pub fn slow_poll(mut self, limit: Duration) -> Self {
         self.config.slow_poll = limit;
         self
@@ -217,7 +222,8 @@ impl Builder {
         self
     }
 
-    /// Calls `handler` for errors and panics that have nobody to go to, instead of printing them.
+    /// Calls `handler` for errors and panics that have nobody to go to, and for what debug mode finds, instead of
+    /// telling `tracing` (with the feature of that name and a subscriber) or the standard error output.
     pub fn on_unhandled(mut self, handler: impl Fn(&Unhandled) + Send + Sync + 'static) -> Self {
         self.config.on_unhandled = Some(Arc::new(handler));
         self

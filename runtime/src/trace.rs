@@ -17,10 +17,12 @@ pub(crate) fn ended(task: &Header) {
     tracing::trace!(target: "rt::task", id = %task.id(), spawned_at = %task.location(), "ended");
 }
 
-/// Something went wrong where nobody waits for a result. Target `rt`, level error; on the standard error output
-/// if no subscriber was ever set.
+/// Something went wrong where nobody waits for a result. Target `rt`, level error, or warn if nothing is lost; on the
+/// standard error output if no subscriber was ever set.
 pub(crate) fn unhandled(unhandled: &Unhandled) {
-    if tracing::dispatcher::has_been_set() {
+    if tracing::dispatcher::has_been_set() && unhandled.is_warning() {
+        tracing::warn!(target: "rt", "{unhandled}");
+    } else if tracing::dispatcher::has_been_set() {
         tracing::error!(target: "rt", "{unhandled}");
     } else {
         eprintln!("rt: {unhandled}");

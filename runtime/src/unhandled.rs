@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::panic::Location;
 
+use crate::debug::{Ignores, SlowPoll};
 use crate::task::{Panic, TaskInfo};
 
 /// Something that went wrong where nobody waits for a result; given to `Builder::on_unhandled`, or printed to
@@ -36,6 +37,19 @@ enum Kind {
         n_running: usize,
     },
     Poller(std::io::Error),
+    SlowPoll(Box<SlowPoll>),
+    LostResult {
+        task: Box<TaskInfo>,
+        how: String,
+    },
+    LeftBehind(Box<TaskInfo>),
+    MoreLeftBehind(usize),
+    IgnoresCancel {
+        task: Box<TaskInfo>,
+        how: Ignores,
+    },
+    CleanupOutside,
+    LeftOpen(usize),
 }
 
 impl Unhandled {
@@ -79,6 +93,65 @@ impl Unhandled {
         Self::new(Kind::Poller(error))
     }
 
+    pub(crate) fn slow_poll(slow: SlowPoll) -> Self {
+        Self::new(Kind::SlowPoll(Box::new(slow)))
+    }
+
+    pub(crate) fn lost_result(task: TaskInfo, how: String) -> Self {
+        let task = Box::new(task);
+        Self::new(Kind::LostResult { task, how })
+    }
+
+    pub(crate) fn left_behind(task: TaskInfo) -> Self {
+        Self::new(Kind::LeftBehind(Box::new(task)))
+    }
+
+    pub(crate) fn more_left_behind(n_tasks: usize) -> Self {
+        Self::new(Kind::MoreLeftBehind(n_tasks))
+    }
+
+    pub(crate) fn ignores_cancel(task: TaskInfo, how: Ignores) -> Self {
+        let task = Box::new(task);
+        Self::new(Kind::IgnoresCancel { task, how })
+    }
+
+    pub(crate) fn cleanup_outside() -> Self {
+        Self::new(Kind::CleanupOutside)
+    }
+
+    pub(crate) fn left_open(n_sources: usize) -> Self {
+        Self::new(Kind::LeftOpen(n_sources))
+    }
+
+    /// The task that it is about, if it is about one.
+    #[must_use]
+    pub fn task(&self) -> Option<&TaskInfo> {
+        match &self.kind {
+            Kind::CallbackPanic(_, task)
+            | Kind::LostResult { task, .. }
+            | Kind::LeftBehind(task)
+            | Kind::IgnoresCancel { task, .. } => Some(task),
+            Kind::SlowPoll(slow) => slow.what.task(),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing was lost so far: it is about code that is likely to be wrong. Most of these come in debug
+    /// mode only.
+    #[must_use]
+    pub fn is_warning(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::LongShield(_)
+                | Kind::SlowPoll(_)
+                | Kind::LeftBehind(_)
+                | Kind::MoreLeftBehind(_)
+                | Kind::IgnoresCancel { .. }
+                | Kind::CleanupOutside
+                | Kind::LeftOpen(_)
+        )
+    }
+
     /// The panic, if it was one.
     #[must_use]
     pub fn panic(&self) -> Option<&Panic> {
@@ -99,6 +172,50 @@ impl Unhandled {
             self.kind,
             Kind::CleanupError(_) | Kind::CleanupPanic(_) | Kind::CleanupAbandoned { .. }
         )
+    }
+
+    /// What only debug mode tells.
+    fn fmt_debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::SlowPoll(slow) => write!(f, "{slow}"),
+            Kind::LostResult { task, how } => write!(
+                f,
+                "task {} spawned at {} {how}; nobody looked at its result: await the handle, or spawn it in a \
+                 group",
+                task.label(),
+                task.spawned_at
+            ),
+            Kind::LeftBehind(task) => {
+                let (label, place) = (task.label(), task.spawned_at);
+                write!(
+                    f,
+                    "task {label} spawned at {place} was not through when its runtime ended, and nobody waits for it"
+                )?;
+                match task.waiting_on {
+                    Some(what) => write!(f, "; it waits for {what}"),
+                    None => Ok(()),
+                }
+            }
+            Kind::MoreLeftBehind(n_tasks) => {
+                write!(f, "{n_tasks} more tasks were not through when their runtime ended")
+            }
+            Kind::IgnoresCancel { task, how } => write!(
+                f,
+                "task {} spawned at {} was cancelled over a second ago and is not through: {how}",
+                task.label(),
+                task.spawned_at
+            ),
+            Kind::LeftOpen(n_sources) => write!(
+                f,
+                "{n_sources} socket(s) or pipe(s) are still open though their runtime has ended: from now on they \
+                 give errors; close them before"
+            ),
+            Kind::CleanupOutside => f.write_str(
+                "a guard, a group or a scope was dropped outside any task: its cleanup runs as a task that nobody \
+                 waits for",
+            ),
+            other => unreachable!("told elsewhere: {other:?}"),
+        }
     }
 
     pub(crate) fn print(&self) {
@@ -146,6 +263,7 @@ impl fmt::Display for Unhandled {
                  and memory (ulimit -u, cgroup pids.max)"
             ),
             Kind::Poller(error) => write!(f, "waiting for I/O failed: {error}"),
+            _ => self.fmt_debug(f),
         }
     }
 }

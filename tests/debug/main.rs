@@ -4,3 +4,5 @@
 mod support;
 
 mod blocked;
+mod reports;
+mod trouble;

@@ -134,7 +134,12 @@ pub(crate) fn start_in_current_scope(cleanup: CleanupFuture, awaited: Option<&Ca
     });
     let Some(cleanup) = left else { return };
     match context::runtime() {
-        Some(runtime) => drop(crate::spawn::spawn_on(&runtime, cleanup)),
+        Some(runtime) => {
+            if runtime.debug.is_some() {
+                runtime.report(Unhandled::cleanup_outside());
+            }
+            drop(crate::spawn::spawn_on(&runtime, cleanup));
+        }
         None => match awaited {
             Some(task) => crate::scheduler::block_on(task.runtime(), cleanup),
             None => crate::scheduler::block_on_anywhere(cleanup),

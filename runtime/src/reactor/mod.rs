@@ -98,6 +98,11 @@ impl Reactor {
         self.poller.notify();
     }
 
+    /// Sources that are registered.
+    pub(crate) fn n_sources(&self) -> usize {
+        self.table.len()
+    }
+
     /// Wakes everyone who waits; from then on operations and registrations fail.
     pub fn close(&self) {
         self.table.close();

@@ -114,6 +114,12 @@ impl Table {
         self.chunks.get(chunk)?.get()?.get(offset)
     }
 
+    /// Sources that are registered.
+    pub(super) fn len(&self) -> usize {
+        let vacancies = lock(&self.vacancies);
+        vacancies.len - vacancies.free.len()
+    }
+
     /// Refuses new sources, closes all slots and wakes everyone who waits.
     pub(super) fn close(&self) {
         let mut vacancies = lock(&self.vacancies);

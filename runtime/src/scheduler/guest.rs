@@ -12,6 +12,7 @@
 //!    when the seat was claimed, or it was sent away and has said so.
 
 use std::future::Future;
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,7 @@ use super::worker::{Turn, Worker};
 use crate::blocking::Job;
 use crate::cancel::{ScopeEnd, ScopedBody};
 use crate::context::{self, BUDGET};
+use crate::debug::{Aside, Polled};
 use crate::locals::{Frame, Outside};
 use crate::platform::{Inside, NEVER, Parker};
 use crate::shim::lock_std;
@@ -95,7 +97,7 @@ impl Wake for MainWaker {
 #[track_caller]
 pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     let body = pin!(ScopedBody::new(future, std::panic::Location::caller()));
-    let mut guest = Guest::enter(shared);
+    let mut guest = Guest::enter(shared, std::panic::Location::caller());
     guest.run(body)
 }
 
@@ -114,6 +116,10 @@ struct Guest<'a> {
     n_ahead: usize,
     /// The context of before.
     before: Before,
+    /// In debug mode: the seat that this thread held, and what it polled there, which waits meanwhile.
+    aside: Option<(&'a Seat, Aside)>,
+    /// Where it was called.
+    place: &'static Location<'static>,
     /// Last: this thread may have to wait for its turn before it leaves its seat, not after.
     _inside: Inside,
 }
@@ -132,7 +138,7 @@ struct Before {
 }
 
 impl<'a> Guest<'a> {
-    fn enter(shared: &'a Arc<Shared>) -> Self {
+    fn enter(shared: &'a Arc<Shared>, place: &'static Location<'static>) -> Self {
         // While the context still says whose they are.
         let locals = Outside::enter();
         let inside = shared.platform.come_in();
@@ -167,10 +173,15 @@ impl<'a> Guest<'a> {
             counted_on: None,
             n_ahead: 0,
             before,
+            aside: None,
+            place,
             _inside: inside,
         };
         // SAFETY: the context says that this thread holds the seat.
         guest.counted_on = guest.seat().filter(|seat| unsafe { seat.guest_holds() });
+        if let (Some(debug), Some(seat)) = (&shared.debug, guest.seat()) {
+            guest.aside = Some((seat, debug.set_aside(seat)));
+        }
         guest
     }
 
@@ -187,7 +198,15 @@ impl<'a> Guest<'a> {
             let seat = self.seat().or_else(|| self.sit_down());
             if self.main.take_woken() {
                 context::with(|current| current.budget.set(BUDGET));
-                let polled = body.as_mut().poll_scope(&mut cx);
+                let polled = match (&self.shared.debug, self.seat()) {
+                    (Some(debug), Some(seat)) => {
+                        let what = Polled::BlockOn(self.place);
+                        debug.watch(self.shared, seat, what, || {
+                            body.as_mut().poll_scope(&mut cx)
+                        })
+                    }
+                    _ => body.as_mut().poll_scope(&mut cx),
+                };
                 context::with(|cx| cx.leave_stray(Arc::as_ptr(self.shared), self.entry));
                 if let Poll::Ready(end) = polled {
                     let ScopeEnd::Value(value) = end else {
@@ -331,6 +350,11 @@ impl Drop for Guest<'_> {
             });
             seat_now
         });
+        if let (Some(debug), Some((seat, aside))) = (&self.shared.debug, self.aside.take()) {
+            if ptr::eq(seat, seat_now) {
+                debug.put_back(seat, aside);
+            }
+        }
         // The last poll may have given the seat away.
         if let Some(seat) = self.own_seat.take().filter(|seat| ptr::eq(*seat, seat_now)) {
             leave_seat(self.shared, seat);
@@ -437,6 +461,10 @@ pub(crate) fn hand_seat_away<R>(f: impl FnOnce() -> R) -> R {
     // The substitute counts as the seat's guest: in the place of this one, or anew.
     // SAFETY: this thread still holds the seat.
     unsafe { seat.guest_holds() };
+    if let Some(debug) = &shared.debug {
+        // The rest of this poll keeps nobody waiting.
+        drop(debug.set_aside(seat));
+    }
     // From its last sleep, if this is the home thread: it will not come back without being woken.
     seat.set_unwatched();
     context::with(|cx| cx.seat.set(ptr::null()));
@@ -493,7 +521,7 @@ impl Drop for Over {
 /// Works on a seat that was handed over, until the blocking part is over or the runtime stops.
 fn work_until(mut loan: Loan, ending: &Ending) {
     let shared = loan.shared.clone();
-    let mut guest = Guest::enter(&shared);
+    let mut guest = Guest::enter(&shared, Location::caller());
     loan.is_taken = true;
     guest.adopt(shared.seats.get(loan.index));
     let body = std::future::poll_fn(|cx| {

@@ -47,6 +47,7 @@ pub(crate) use shutdown::shut_down;
 
 use crate::blocking::Pool;
 use crate::context;
+use crate::debug::Debug;
 use crate::platform::{Clock, Interrupt, NEVER, Nanos, Newcomer, Platform};
 use crate::reactor::Reactor;
 use crate::runtime::Config;
@@ -98,6 +99,8 @@ pub(crate) struct Shared {
     settling: Mutex<()>,
     pub(crate) quiescent: crate::test::Waiters,
     monitor: monitor::Monitor,
+    /// In debug mode.
+    pub(crate) debug: Option<Debug>,
     /// Where `!Send` tasks live: the first thread that spawned one.
     pub(crate) local_thread: OnceLock<std::thread::ThreadId>,
     n_local: AtomicUsize,
@@ -169,6 +172,9 @@ impl Shared {
             settling: Mutex::new(()),
             quiescent: crate::test::Waiters::default(),
             monitor: monitor::Monitor::new(),
+            debug: config
+                .debug
+                .then(|| Debug::new(config.slow_poll, n_seats + spare::MOST_SPARES)),
             local_thread: OnceLock::new(),
             n_local: AtomicUsize::new(0),
             local_aside: Mutex::new(Vec::new()),
@@ -185,6 +191,11 @@ impl Shared {
 
     pub(crate) fn is_current_thread(&self) -> bool {
         self.config.current_thread
+    }
+
+    /// Whether workers do more with a task than to run it.
+    fn is_special(&self) -> bool {
+        self.debug.is_some() || self.platform.is_chaotic()
     }
 
     /// One more owner.
@@ -502,6 +513,19 @@ impl Shared {
     fn cancel_wake(&self, index: usize) {
         self.idle.cancel_wake(index);
         self.offer_seat();
+    }
+
+    /// Starts a thread that helps the workers.
+    pub(crate) fn start_helper(
+        &self,
+        role: &str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let mut threads = lock_std(&self.threads);
+        if !self.is_stopping() {
+            threads.handles.push(self.config.thread(role).spawn(work)?);
+        }
+        Ok(())
     }
 
     fn check_poller(&self, waited: io::Result<()>) {

@@ -74,10 +74,8 @@ impl Monitor {
             return;
         }
         let runtime = shared.to_arc();
-        let builder = shared.config.thread("monitor");
-        match builder.spawn(move || watch(&runtime)) {
-            Ok(handle) => lock_std(&shared.threads).handles.push(handle),
-            Err(error) => shared.report(crate::unhandled::Unhandled::no_thread(error, 0)),
+        if let Err(error) = shared.start_helper("monitor", move || watch(&runtime)) {
+            shared.report(crate::unhandled::Unhandled::no_thread(error, 0));
         }
     }
 

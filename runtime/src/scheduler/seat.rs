@@ -155,6 +155,11 @@ impl Seat {
         &self.holder
     }
 
+    /// Its number among the seats of the runtime.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
     pub(super) fn home(&self) -> &Parker {
         &self.shared.home
     }

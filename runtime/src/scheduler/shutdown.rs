@@ -19,6 +19,7 @@ use super::guest::{block_on, give_seat_up};
 use super::{Shared, lock_std};
 use crate::context;
 use crate::task::{Arena, Retained, Task, TaskInfo, abort, harness};
+use crate::unhandled::Unhandled;
 
 /// What a shutdown left behind.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +87,7 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
         .checked_add(grace)
         .unwrap_or(began + Duration::from_secs(86_400 * 365));
     shared.is_closing.store(true, Ordering::Relaxed);
+    crate::debug::lost::report_left_behind(shared);
     let may_touch_local = !shared.has_foreign_local_tasks();
     if may_touch_local {
         end_gracefully(shared, grace);
@@ -116,6 +118,9 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
         .platform
         .block(|| shared.blocking.join(latest) + shared.compute.join(latest));
     if let Some(reactor) = shared.reactor.get() {
+        if shared.debug.is_some() && reactor.n_sources() > 0 {
+            shared.report(Unhandled::left_open(reactor.n_sources()));
+        }
         reactor.close();
     }
     if is_empty {
@@ -176,6 +181,9 @@ fn send_home(shared: &Arc<Shared>, latest: Instant) -> usize {
         }
     }
     shared.monitor.rouse();
+    if let Some(debug) = &shared.debug {
+        debug.end();
+    }
     for main in std::mem::take(&mut *lock_std(&shared.standing)) {
         main.nudge();
     }

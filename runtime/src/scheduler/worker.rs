@@ -47,7 +47,8 @@ pub(super) struct Worker<'a> {
     parker: &'a Parker,
     is_searching: Cell<bool>,
     is_home: bool,
-    is_chaotic: bool,
+    /// Tasks are not just run: the seed disturbs them, or debug mode watches them.
+    is_special: bool,
 }
 
 impl<'a> Worker<'a> {
@@ -64,7 +65,7 @@ impl<'a> Worker<'a> {
             parker: seat.home(),
             is_searching: Cell::new(true),
             is_home: true,
-            is_chaotic: shared.platform.is_chaotic(),
+            is_special: shared.is_special(),
         }
     }
 
@@ -102,7 +103,7 @@ impl<'a> Worker<'a> {
             parker,
             is_searching: Cell::new(false),
             is_home: false,
-            is_chaotic: shared.platform.is_chaotic(),
+            is_special: shared.is_special(),
         }
     }
 
@@ -118,10 +119,19 @@ impl<'a> Worker<'a> {
     /// Runs one task, if there is one.
     #[inline(always)]
     pub(super) fn turn(&self) -> Turn {
-        if self.is_chaotic {
-            return self.turn_in_chaos();
+        if self.is_special {
+            return self.turn_specially();
         }
         self.turn_by(crate::task::run)
+    }
+
+    #[cold]
+    fn turn_specially(&self) -> Turn {
+        match &self.shared.debug {
+            _ if self.shared.platform.is_chaotic() => self.turn_in_chaos(),
+            Some(debug) => self.turn_by(|task| debug.run(self.shared, self.seat, task)),
+            None => self.turn_by(crate::task::run),
+        }
     }
 
     /// Runs one task by `run`.

@@ -65,6 +65,8 @@ pub(crate) struct VTable {
     pub(crate) drop_result: unsafe fn(NonNull<Header>),
     /// What is around the group that the task belongs to, for the thread that has `RUNNING`.
     pub(crate) surroundings: unsafe fn(NonNull<Header>) -> Surroundings,
+    /// Nobody but the holder of a handle follows the task: no group.
+    pub(crate) is_alone: bool,
 }
 
 /// How far a task is.
@@ -134,6 +136,8 @@ pub(crate) struct Callbacks {
     pub(crate) waiting: VecDeque<(Snapshot, Callback)>,
     /// A thread is calling them, and looks for more before it stops.
     pub(crate) is_calling: bool,
+    /// One of them looks at the result.
+    pub(crate) is_looking: bool,
 }
 
 /// A done callback. It gets the header while the result is in place and nobody else touches it, and runs with the
@@ -492,6 +496,17 @@ pub trait Hook<O> {
     fn outcome(&self, result: Result<O, super::JoinError>)
     -> Result<Self::Value, super::JoinError>;
 
+    /// Whether it may be worth telling that nobody looked at the result. Quick: it is asked without debug mode too.
+    #[inline(always)]
+    fn may_be_lost(_result: &Result<Self::Value, super::JoinError>) -> bool {
+        false
+    }
+
+    /// What is lost, in words, if nobody looks at the result.
+    fn lost(_result: &Result<Self::Value, super::JoinError>) -> Option<String> {
+        None
+    }
+
     /// What is around the group that the task belongs to.
     fn surroundings(&self) -> Surroundings {
         Surroundings::default()
@@ -506,13 +521,29 @@ pub trait Hook<O> {
 #[doc(hidden)]
 pub struct Plain;
 
-impl<O> Hook<O> for Plain {
+impl<O: 'static> Hook<O> for Plain {
     type Value = O;
     const IS_FOLLOWED: bool = false;
 
     #[inline]
     fn outcome(&self, result: Result<O, super::JoinError>) -> Result<O, super::JoinError> {
         result
+    }
+
+    #[inline(always)]
+    fn may_be_lost(result: &Result<O, super::JoinError>) -> bool {
+        result.is_err() || crate::debug::lost::is_result::<O>()
+    }
+
+    fn lost(result: &Result<O, super::JoinError>) -> Option<String> {
+        match result {
+            Ok(value) => {
+                crate::debug::lost::error_in(value).map(|error| format!("failed: {error}"))
+            }
+            Err(error) => error
+                .panic_message()
+                .map(|text| format!("panicked: {text}")),
+        }
     }
 
     fn finished(self) {}

@@ -117,6 +117,14 @@ impl JoinError {
         Self::new(Kind::Panic(panic), task)
     }
 
+    /// The text of the panic, if it was one.
+    pub(crate) fn panic_message(&self) -> Option<&str> {
+        match &self.0.kind {
+            Kind::Panic(panic) => Some(panic.message()),
+            _ => None,
+        }
+    }
+
     pub(crate) fn awaited_itself(at: &'static Location<'static>, task: TaskInfo) -> Self {
         Self::new(Kind::AwaitedItself(at), task)
     }

@@ -109,6 +109,7 @@ impl<F: Future, H: Hook<F::Output>, K: Keep> Table<F, H, K> {
         peek_result: peek_result::<F, H, K>,
         drop_result: drop_result::<F, H, K>,
         surroundings: surroundings::<F, H, K>,
+        is_alone: !H::IS_FOLLOWED,
     };
 }
 
@@ -337,11 +338,30 @@ unsafe fn peek_result<F: Future, H: Hook<F::Output>, K: Keep>(
 /// See [`VTable::drop_result`].
 unsafe fn drop_result<F: Future, H: Hook<F::Output>, K: Keep>(header: NonNull<Header>) {
     // SAFETY: Invariant 1.
-    let stage = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() }
-        .stage
-        .get();
+    let cell = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() };
+    let stage = cell.stage.get();
+    // SAFETY: Invariant 1: the result is ours.
+    if let Stage::Result(result) = unsafe { &*stage } {
+        if H::may_be_lost(K::look(result)) && cell.header.runtime().debug.is_some() {
+            report_lost::<F, H>(&cell.header, K::look(result));
+        }
+    }
     // SAFETY: Invariant 1: the result is ours.
     ignore_panic(|| unsafe { *stage = Stage::Taken });
+}
+
+/// Reports an error or a panic that nobody looked at.
+#[cold]
+fn report_lost<F: Future, H: Hook<F::Output>>(header: &Header, result: &Outcome<F, H>) {
+    let is_seen = |cold: &super::cell::Cold| lock_std(&cold.on_finish).is_looking;
+    if header.cold_if_any().is_some_and(is_seen) {
+        return;
+    }
+    let lost = catch_unwind(AssertUnwindSafe(|| H::lost(result)));
+    if let Ok(Some(how)) = lost {
+        let unhandled = Unhandled::lost_result(header.info(), how);
+        header.runtime().report(unhandled);
+    }
 }
 
 /// Why the task is cancelled; the request stored it before it set the bit.

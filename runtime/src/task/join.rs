@@ -168,6 +168,7 @@ impl<T> JoinHandle<T> {
         if self.taken {
             return;
         }
+        lock_std(&self.header().cold().on_finish).is_looking = true;
         self.add_callback(Box::new(move |header, _| {
             // SAFETY: callbacks run while the cell is alive.
             let vtable = unsafe { header.as_ref() }.vtable();
