@@ -90,7 +90,7 @@ pub mod sync {
     pub use rt_tasks_sync::{
         Abandoned, Barrier, BarrierStats, BarrierWait, BroadcastStats, Broken, Closed, Condvar,
         CondvarStats, Event, EventStats, Job, LifoQueue, MpscStats, Mutex, MutexGuard, MutexStats,
-        Notify, NotifyStats, OnceCell, OnceCellStats, OwnedMutexGuard, OwnedPermit,
+        Notify, NotifyStats, OnceCell, OnceCellStats, OneshotStats, OwnedMutexGuard, OwnedPermit,
         OwnedRwLockReadGuard, OwnedRwLockWriteGuard, Permit, PriorityQueue, Promise, PromiseFuture,
         PromiseStats, Queue, QueueStats, RwLock, RwLockReadGuard, RwLockStats, RwLockWriteGuard,
         Semaphore, SemaphoreStats, ShutDown, TaskDoneError, TooManyPermits, TryAcquireError,

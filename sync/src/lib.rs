@@ -61,7 +61,7 @@ pub use rw_lock::{
 pub use semaphore::{Closed, OwnedPermit, Permit, Semaphore, TooManyPermits, TryAcquireError};
 pub use stats::{
     BarrierStats, BroadcastStats, CondvarStats, EventStats, MpscStats, MutexStats, NotifyStats,
-    OnceCellStats, PromiseStats, QueueStats, RwLockStats, SemaphoreStats, WatchStats,
+    OnceCellStats, OneshotStats, PromiseStats, QueueStats, RwLockStats, SemaphoreStats, WatchStats,
 };
 pub use waiting::as_completed::{AsCompleted, as_completed};
 pub use waiting::gather::{Gather, JoinAll, gather, gather_settled, join_all, try_gather};

@@ -32,6 +32,7 @@ use rt_tasks_runtime::shim::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use rt_tasks_runtime::shim::{Arc, UnsafeCell};
 
 use crate::park;
+use crate::stats::OneshotStats;
 use crate::wait_list::shielded;
 
 /// The sender is through: the value is there, or never will be.
@@ -144,6 +145,20 @@ impl<T> Sender<T> {
         self.shared.flags.load(Acquire) & CLOSED != 0
     }
 
+    /// A look at what both ends have done.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (sender, mut receiver) = rt_tasks_sync::oneshot::channel::<u32>();
+    /// receiver.close();
+    /// assert!(sender.stats().is_closed);
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> OneshotStats {
+        self.shared.stats()
+    }
+
     /// Waits until the receiver is dropped or closed: then nobody wants the value any more.
     ///
     /// # Cancel safety
@@ -216,6 +231,20 @@ impl<T> Receiver<T> {
         park::block_on(self)
     }
 
+    /// A look at what both ends have done; `None` once the value or the error was returned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (sender, receiver) = rt_tasks_sync::oneshot::channel();
+    /// sender.send(7).unwrap();
+    /// assert!(receiver.stats().unwrap().is_complete);
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> Option<OneshotStats> {
+        self.shared.as_ref().map(|shared| shared.stats())
+    }
+
     /// Refuses a value that has not been sent yet; one that has been can still be received.
     ///
     /// # Examples
@@ -267,6 +296,16 @@ impl<T> Drop for Receiver<T> {
 }
 
 impl<T> Shared<T> {
+    fn stats(&self) -> OneshotStats {
+        // Relaxed: a snapshot.
+        let flags = self.flags.load(Relaxed);
+        OneshotStats {
+            is_complete: flags & COMPLETE != 0,
+            is_closed: flags & CLOSED != 0,
+            is_awaited: flags & RECEIVER_WAITS != 0,
+        }
+    }
+
     /// Hands the value over; says whether the receiver was still there to take it.
     #[inline]
     fn complete_unless_closed(&self) -> bool {

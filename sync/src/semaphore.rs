@@ -65,7 +65,7 @@ impl Semaphore {
         /// Makes a semaphore that never has more than `n_permits` permits.
         ///
         /// [`add_permits`](Self::add_permits) then only replaces permits that were
-        /// [forgotten](Permit::forget); asking for more is a mistake, and is treated as one.
+        /// [forgotten](Permit::forget); asking for more is an error.
         ///
         /// # Panics
         ///
@@ -75,9 +75,9 @@ impl Semaphore {
         ///
         /// ```
         /// let seats = rt_tasks_sync::Semaphore::bounded(2);
-        /// assert!(seats.try_add_permits(1).is_err());
+        /// assert!(seats.add_permits(1).is_err());
         /// seats.try_acquire().unwrap().forget();
-        /// assert!(seats.try_add_permits(1).is_ok());
+        /// assert!(seats.add_permits(1).is_ok());
         /// ```
         #[doc(alias = "BoundedSemaphore")]
         #[track_caller]
@@ -273,34 +273,23 @@ impl Semaphore {
         }
     }
 
-    /// Adds permits, and serves the line with them.
-    ///
-    /// # Panics
-    ///
-    /// When there would be more of them than the semaphore can or [may](Self::bounded) have.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let seats = rt_tasks_sync::Semaphore::new(0);
-    /// seats.add_permits(2);
-    /// assert_eq!(seats.available(), 2);
-    /// ```
-    #[doc(alias = "release")]
-    #[track_caller]
-    pub fn add_permits(&self, n_permits: usize) {
-        if let Err(too_many) = self.try_add_permits(n_permits) {
-            panic!("{too_many}");
-        }
-    }
-
-    /// Adds permits, unless there would be too many.
+    /// Adds permits, and serves the line with them, unless there would be too many.
     ///
     /// # Errors
     ///
     /// [`TooManyPermits`] when there would be more than the semaphore can or [may](Self::bounded) have;
     /// then none is added.
-    pub fn try_add_permits(&self, n_permits: usize) -> Result<(), TooManyPermits> {
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let seats = rt_tasks_sync::Semaphore::new(0);
+    /// seats.add_permits(2)?;
+    /// assert_eq!(seats.available(), 2);
+    /// # Ok::<(), rt_tasks_sync::TooManyPermits>(())
+    /// ```
+    #[doc(alias = "release")]
+    pub fn add_permits(&self, n_permits: usize) -> Result<(), TooManyPermits> {
         let max = self.max;
         // Relaxed: a count and nothing else.
         self.total

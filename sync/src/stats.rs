@@ -85,6 +85,18 @@ pub struct OnceCellStats {
     pub n_waiting: usize,
 }
 
+/// What a [`oneshot`](crate::oneshot) channel tells about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OneshotStats {
+    /// Whether the value was sent, or the sender dropped.
+    pub is_complete: bool,
+    /// Whether the receiver takes nothing more.
+    pub is_closed: bool,
+    /// Whether the receiver waits, or has waited.
+    pub is_awaited: bool,
+}
+
 /// What a [`PromiseFuture`](crate::PromiseFuture) tells about its promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -196,7 +196,7 @@ fn s2_08_what_tasks_meet_at() {
         let total = *total.lock().await;
         log.say(format!("total {total}"));
         assert!(
-            slots.try_add_permits(1).is_err(),
+            slots.add_permits(1).is_err(),
             "a bounded one has no more than its bound"
         );
     }

@@ -5,6 +5,7 @@ mod barrier;
 mod broadcast;
 mod condvar;
 mod event;
+mod executors;
 mod mpsc;
 mod mutex;
 mod notify;

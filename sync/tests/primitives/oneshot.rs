@@ -82,6 +82,22 @@ fn polling_after_the_end_panics() {
     let _ = polled(&mut receiver).poll();
 }
 
+/// N11.
+#[test]
+fn n11_it_tells_what_both_ends_have_done() {
+    let (sender, mut receiver) = channel::<u32>();
+    let look =
+        |stats: rt_tasks_sync::OneshotStats| (stats.is_complete, stats.is_closed, stats.is_awaited);
+    waiting(&mut receiver);
+    assert_eq!(look(sender.stats()), (false, false, true));
+    receiver.close();
+    assert_eq!(look(sender.stats()), (false, true, true));
+    drop(sender);
+    assert_eq!(look(receiver.stats().unwrap()), (true, true, true));
+    assert!(block_on(&mut receiver).is_err());
+    assert!(receiver.stats().is_none());
+}
+
 /// A value that was sent and never looked at is dropped, once.
 #[test]
 fn an_unread_value_is_dropped_once() {

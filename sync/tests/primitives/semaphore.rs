@@ -16,7 +16,7 @@ fn p1_permits_are_granted_in_the_order_of_waiting() {
         .map(|n| named(semaphore.acquire(), n, &log))
         .collect();
     waiters.iter_mut().for_each(|waiter| waiter.pending());
-    semaphore.add_permits(2);
+    semaphore.add_permits(2).unwrap();
     assert_eq!(*log.lock().unwrap(), [0, 1]);
     waiters[2].pending();
     drop(waiters[1].ready());
@@ -75,7 +75,7 @@ fn p2_permits_granted_to_a_dropped_waiter_go_to_the_next() {
     let semaphore = Semaphore::new(0);
     let large = waiting(semaphore.acquire_many(3));
     let mut others: Vec<_> = (0..3).map(|_| waiting(semaphore.acquire())).collect();
-    semaphore.add_permits(3);
+    semaphore.add_permits(3).unwrap();
     assert_eq!(large.wakes(), 1);
     drop(large);
     let permits: Vec<_> = others.iter_mut().map(|other| other.ready()).collect();
@@ -90,20 +90,24 @@ fn p3_a_bounded_semaphore_refuses_permits_beyond_its_bound() {
     let semaphore = Semaphore::bounded(2);
     let out = semaphore.try_acquire_many(2).unwrap();
     assert!(
-        semaphore.try_add_permits(1).is_err(),
+        semaphore.add_permits(1).is_err(),
         "two are out and will come back"
     );
     drop(out);
     semaphore.try_acquire().unwrap().forget();
-    semaphore.add_permits(1);
+    semaphore.add_permits(1).unwrap();
     assert_eq!(semaphore.available(), 2);
 }
 
 /// P3.
 #[test]
-#[should_panic(expected = "the semaphore has at most 1 permits")]
-fn p3_adding_too_many_panics() {
-    Semaphore::bounded(1).add_permits(1);
+fn p3_permits_too_many_are_an_error_and_never_wrap_around() {
+    let error = Semaphore::bounded(1).add_permits(1).unwrap_err();
+    assert_eq!(error.to_string(), "the semaphore has at most 1 permits");
+    let semaphore = Semaphore::new(1);
+    assert!(semaphore.add_permits(Semaphore::MAX_PERMITS).is_err());
+    assert!(semaphore.add_permits(usize::MAX).is_err());
+    assert_eq!(semaphore.available(), 1);
 }
 
 /// P4.
@@ -114,7 +118,7 @@ fn p4_available_counts_what_is_free() {
     assert_eq!(semaphore.available(), 2);
     one.forget();
     assert_eq!(semaphore.available(), 2);
-    semaphore.add_permits(4);
+    semaphore.add_permits(4).unwrap();
     assert_eq!(semaphore.available(), 6);
 }
 
@@ -144,7 +148,7 @@ fn p2_a_grant_from_before_closing_counts() {
     let semaphore = Semaphore::new(0);
     let mut first = waiting(semaphore.acquire());
     let second = waiting(semaphore.acquire());
-    semaphore.add_permits(2);
+    semaphore.add_permits(2).unwrap();
     semaphore.close();
     assert!(first.ready().is_ok());
     drop(second);
