@@ -20,4 +20,5 @@ chapters! {
     queues
     processes
     debugging
+    primitives
 }
