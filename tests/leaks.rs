@@ -93,6 +93,11 @@ fn use_everything(runtime: &rt::Runtime) {
             rt::spawn(pending::<()>());
             rt::spawn(rt::sleep(Duration::from_secs(1000)));
         }
+        let _listening = rt::signal::unix(rt::signal::SignalKind::USER_1).unwrap();
+        let output = rt::process::Command::new("true").output().await.unwrap();
+        assert!(output.status.success());
+        let mut sleeping = rt::process::Command::new("sleep");
+        let _killed = sleeping.arg("1000").kill_on_drop(true).spawn().unwrap();
         rt::sleep(ms(1)).await;
     });
 }

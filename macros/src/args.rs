@@ -27,7 +27,9 @@ impl Entry {
 
     fn known_arguments(self) -> &'static str {
         match self {
-            Entry::Main => "`workers = N`, `current_thread`, `debug = true`, `crate = \"path\"`",
+            Entry::Main => {
+                "`workers = N`, `current_thread`, `debug = true`, `cancel_on_ctrl_c`, `crate = \"path\"`"
+            }
             Entry::Test => {
                 "`workers = N`, `current_thread`, `debug = true`, `virtual_time`, `crate = \"path\"`"
             }
@@ -45,6 +47,8 @@ pub(crate) struct Arguments {
     pub(crate) debug: Option<bool>,
     /// A clock that jumps.
     pub(crate) virtual_time: bool,
+    /// Ctrl-C cancels the function.
+    pub(crate) cancel_on_ctrl_c: bool,
     /// Where `rt` is found.
     pub(crate) facade: Path,
 }
@@ -62,6 +66,7 @@ pub(crate) fn parse(entry: Entry, tokens: TokenStream) -> (Arguments, Option<Err
         current_thread: false,
         debug: None,
         virtual_time: false,
+        cancel_on_ctrl_c: false,
         facade: syn::parse_quote!(::rt),
     };
     let list = match read_list.parse2(tokens) {
@@ -122,6 +127,14 @@ impl Arguments {
             "virtual_time" => {
                 let message =
                     "`virtual_time` is for `#[rt::test]`; a program has to live in real time";
+                return Err(Error::new(name.span(), message));
+            }
+            "cancel_on_ctrl_c" if entry == Entry::Main => {
+                flag(&name, value)?;
+                self.cancel_on_ctrl_c = true;
+            }
+            "cancel_on_ctrl_c" => {
+                let message = "`cancel_on_ctrl_c` is for `#[rt::main]`: Ctrl-C ends tests at once";
                 return Err(Error::new(name.span(), message));
             }
             unknown => {

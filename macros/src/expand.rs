@@ -141,7 +141,9 @@ fn builder(arguments: &Arguments) -> TokenStream {
     let workers = arguments.workers.as_ref().map(|n| quote!(.workers(#n)));
     let debug = arguments.debug.map(|on| quote!(.debug(#on)));
     let virtual_time = arguments.virtual_time.then(|| quote!(.virtual_time(true)));
-    quote!(#start #workers #debug #virtual_time .build())
+    let ctrl_c = arguments.cancel_on_ctrl_c;
+    let ctrl_c = ctrl_c.then(|| quote!(.cancel_on_ctrl_c(true)));
+    quote!(#start #workers #debug #virtual_time #ctrl_c .build())
 }
 
 /// What stands in for a function with a mistake: it can be found and named, so that the mistake is the

@@ -32,6 +32,8 @@ use join::Outputs;
 /// - `workers = N`: the number of worker threads; one per core when left out.
 /// - `current_thread`: everything runs on the thread that calls `main`.
 /// - `debug = true`: reports slow polls, unobserved errors and the like while the program runs.
+/// - `cancel_on_ctrl_c`: Ctrl-C drops the function where it waits and awaits the cleanup of everything before the process
+///   ends; a second one ends it at once. See `rt::Builder::cancel_on_ctrl_c`.
 /// - `crate = "path"`: where `rt` is found when the package was renamed or is re-exported.
 ///
 /// # Panics

@@ -14,7 +14,7 @@ const STACK_SIZE: usize = 64 * 1024;
 /// A descriptor that becomes readable when the child exits.
 ///
 /// The thread leaves the exit status for whoever asks for it: so the child keeps its number until then.
-pub(super) fn watch(pid: Pid) -> io::Result<OwnedFd> {
+pub(in crate::process) fn watch(pid: Pid) -> io::Result<OwnedFd> {
     let (exit, running) = UnixStream::pair()?;
     exit.set_nonblocking(true)?;
     thread::Builder::new()

@@ -61,6 +61,10 @@ impl Process {
 
     /// Waits for its exit status. Any number of tasks may.
     pub(super) async fn exit_status(&self) -> io::Result<ExitStatus> {
+        if let Some(status) = self.try_wait()? {
+            // Also when the runtime that watches it is no more.
+            return Ok(status);
+        }
         let ask = |_: &OwnedFd| self.try_wait()?.ok_or(io::ErrorKind::WouldBlock.into());
         self.exit().run(Direction::Read, ask).await
     }

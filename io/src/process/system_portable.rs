@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 #[path = "by_thread.rs"]
 mod by_thread;
 
-pub(super) use by_thread::watch;
+pub(super) use self::by_thread::watch;
 
 /// Sends a signal to a child that has not been waited for.
 pub(super) fn send(_exit: &OwnedFd, pid: Pid, signal: Signal) -> io::Result<()> {

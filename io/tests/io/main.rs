@@ -8,6 +8,8 @@ mod standard;
 #[cfg(target_os = "linux")]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(all(unix, feature = "tokio-io"))]
+mod tokio_traits;
 mod until;
 
 use std::io;

@@ -10,7 +10,7 @@ use rt_tasks_io::process::{Child, Command};
 use rt_tasks_io::signal::SignalKind;
 use rt_tasks_runtime::{Builder, block_on, spawn, timeout};
 
-use super::support::{expect_passed, is_inside, ms, this_test};
+use super::support::{eventually, expect_passed, is_inside, ms, this_test};
 use super::{piped, shell};
 
 /// Longer than any test takes.
@@ -221,6 +221,10 @@ fn a_child_outlives_its_runtime_and_waiting_for_it_says_so() {
     assert!(child.try_wait().unwrap().is_none());
     let error = block_on(child.wait()).unwrap_err();
     assert!(error.to_string().contains("shut down"), "{error}");
+    child.start_kill().unwrap();
+    eventually("it is known when it has ended", || {
+        block_on(child.wait()).is_ok_and(|status| status.signal() == Some(9))
+    });
 }
 
 /// Nobody can tell how a child has ended if SIGCHLD is ignored, but nobody hangs.

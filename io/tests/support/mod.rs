@@ -70,7 +70,7 @@ pub(crate) fn children() -> Vec<(u32, char)> {
 
 /// Waits until something is so that takes place on another thread, which nobody tells of.
 #[track_caller]
-pub(crate) fn eventually(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < Duration::from_secs(30), "never: {what}");
