@@ -31,7 +31,8 @@ fn exit_codes_and_signals_are_told_apart() {
             let status = shell(&format!("exit {code}")).status().await.unwrap();
             assert_eq!((status.code(), status.signal()), (Some(code), None));
         }
-        for signal in [2, 6, 9, 15] {
+        // Not SIGINT: who was started in the background ignores it, and so do its children.
+        for signal in [6, 9, 15] {
             let status = shell(&format!("kill -{signal} $$")).status().await.unwrap();
             assert_eq!((status.code(), status.signal()), (None, Some(signal)));
         }

@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStderr, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -29,7 +29,13 @@ struct Program {
 
 impl Program {
     fn start(test: &str) -> Self {
-        let mut command = this_test(test);
+        let test = this_test(test);
+        // Who was started in the background ignores SIGINT, and so would the program.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT").arg(test.get_program());
+        command.args(test.get_args()).stdin(Stdio::null());
+        let variables = test.get_envs();
+        command.envs(variables.filter_map(|(key, value)| Some((key, value?))));
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();

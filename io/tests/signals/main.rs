@@ -1,6 +1,7 @@
 //! Signals: who hears of them, and what Ctrl-C does. They reach whole processes, so each test has one of its own.
 #![cfg(unix)]
 
+#[cfg(target_os = "linux")]
 mod ctrl_c;
 mod listening;
 #[path = "../support/mod.rs"]
