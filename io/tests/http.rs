@@ -10,7 +10,7 @@ use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, client, server};
 use rt_tasks_io::hyper::{Executor, Timer};
-use rt_tasks_io::net::{TcpListener, TcpStream};
+use rt_tasks_io::net::{TcpListener, TcpStream, UnixStream};
 use rt_tasks_runtime::{block_on, spawn};
 
 async fn body_of(mut body: Incoming) -> Vec<u8> {
@@ -54,6 +54,27 @@ fn requests_are_answered_on_one_connection() {
             let answer = body_of(response.into_body()).await;
             assert!(answer == format!("/{i} {}", text.to_uppercase()).into_bytes());
         }
+        drop(requests);
+        connection.await.unwrap().unwrap();
+        server.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn requests_are_answered_between_processes() {
+    block_on(async {
+        let (near, far) = UnixStream::pair().unwrap();
+        let server = spawn(async move {
+            let builder = server::conn::http1::Builder::new();
+            builder.serve_connection(far, service_fn(shout)).await
+        });
+        let (mut requests, connection) = client::conn::http1::handshake(near).await.unwrap();
+        let connection = spawn(connection);
+        let text = "word ".repeat(100_000);
+        let request = Request::post("/").header("host", "h").body(text.clone());
+        let response = requests.send_request(request.unwrap()).await.unwrap();
+        let answer = body_of(response.into_body()).await;
+        assert!(answer == format!("/ {}", text.to_uppercase()).into_bytes());
         drop(requests);
         connection.await.unwrap().unwrap();
         server.await.unwrap().unwrap();

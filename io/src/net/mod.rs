@@ -27,8 +27,11 @@ mod async_fd;
 mod connect;
 pub(crate) mod connection;
 mod datagram;
-#[cfg_attr(target_os = "linux", path = "leftover_linux.rs")]
-#[cfg_attr(not(target_os = "linux"), path = "leftover_portable.rs")]
+#[cfg_attr(all(target_os = "linux", not(rt_portable)), path = "leftover_linux.rs")]
+#[cfg_attr(
+    not(all(target_os = "linux", not(rt_portable))),
+    path = "leftover_portable.rs"
+)]
 mod leftover;
 mod listener;
 mod options;
@@ -38,8 +41,11 @@ mod server;
 mod server_state;
 mod split;
 mod stream;
-#[cfg_attr(target_os = "linux", path = "system_linux.rs")]
-#[cfg_attr(not(target_os = "linux"), path = "system_portable.rs")]
+#[cfg_attr(all(target_os = "linux", not(rt_portable)), path = "system_linux.rs")]
+#[cfg_attr(
+    not(all(target_os = "linux", not(rt_portable))),
+    path = "system_portable.rs"
+)]
 mod system;
 mod tcp_socket;
 mod udp;
