@@ -41,11 +41,14 @@ pub use rt_tasks_runtime::{
     CleanupOutput, Close, Elapsed, EnterGuard, Expired, Finally, ForkHandle, ForkScope, Handle,
     Instant, JoinError, JoinHandle, Metrics, MissedTick, NoRuntime, OnCancel, OwnedTask, Panic,
     RunScope, Runtime, Shield, ShutdownReport, TaskId, TaskInfo, Unhandled, UntilCancelled,
-    block_in_place, block_on, cancelled, catch_cancel, checkpoint, defer, finally, fork_join,
-    guard, interval, interval_at, on_cancel, shield, shield_within, sleep, sleep_until, spawn,
-    spawn_blocking, spawn_compute, spawn_local, task, task_local, time, timeout, timeout_at,
+    WorkerMetrics, block_in_place, block_on, cancelled, catch_cancel, checkpoint, defer, finally,
+    fork_join, guard, interval, interval_at, on_cancel, shield, shield_within, sleep, sleep_until,
+    spawn, spawn_blocking, spawn_compute, spawn_local, task, task_local, time, timeout, timeout_at,
     yield_now,
 };
+
+#[cfg(feature = "metrics")]
+pub use rt_tasks_runtime::Prometheus;
 
 pub use rt_tasks_sync::{
     AsCompleted, BoxError, ChildOutput, FailureKind, Gather, GroupBuilder, GroupError, GroupHandle,

@@ -17,6 +17,8 @@ mod interrupt;
 mod interrupt;
 mod locals;
 mod platform;
+#[cfg(feature = "metrics")]
+mod prometheus;
 #[doc(hidden)]
 pub mod reactor;
 mod runtime;
@@ -52,7 +54,11 @@ pub use cancel::{
 };
 pub use coop::{YieldNow, yield_now};
 pub use fork_join::{ForkHandle, ForkScope, fork_join};
-pub use runtime::{Builder, EnterGuard, Handle, Metrics, NoRuntime, Runtime, block_on};
+#[cfg(feature = "metrics")]
+pub use prometheus::Prometheus;
+pub use runtime::{
+    Builder, EnterGuard, Handle, Metrics, NoRuntime, Runtime, WorkerMetrics, block_on,
+};
 pub use scheduler::ShutdownReport;
 #[doc(hidden)]
 pub use spawn::{Work, spawn_hooked, spawn_work};

@@ -479,6 +479,7 @@ impl Handle {
             n_spawned: self.shared.n_spawned(),
             n_live: self.shared.n_spawned().saturating_sub(n_ended),
             n_polls: self.shared.n_polls(),
+            workers: self.shared.worker_metrics(),
             n_injected: self.shared.n_injected(),
             n_rescues: self.shared.n_rescues(),
             n_spares: self.shared.n_spares(),
@@ -571,6 +572,8 @@ pub struct Metrics {
     pub n_live: u64,
     /// Polls of tasks.
     pub n_polls: u64,
+    /// The same by worker; the spare ones that were ever needed come after the others.
+    pub workers: Vec<WorkerMetrics>,
     /// Tasks in the queue for those from outside.
     pub n_injected: usize,
     /// How often work was found waiting behind a poll that took long.
@@ -583,6 +586,18 @@ pub struct Metrics {
     pub n_blocking_queued: usize,
     /// Threads for blocking jobs, busy or not.
     pub n_blocking_threads: usize,
+}
+
+/// Numbers about one worker, or about the guests of `block_on` that worked in its place.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WorkerMetrics {
+    /// Polls of tasks.
+    pub n_polls: u64,
+    /// Tasks that were spawned there.
+    pub n_spawned: u64,
+    /// Tasks that ended there.
+    pub n_ended: u64,
 }
 
 /// Runs a future to its end on a runtime for this one call, like `asyncio.run`: what it leaves behind is

@@ -43,6 +43,7 @@ use super::worker::Worker;
 use super::{AbortOnUnwind, ArenaPointer, Seat, Shared, work};
 use crate::context;
 use crate::platform::{NEVER, Nanos};
+use crate::runtime::WorkerMetrics;
 use crate::shim::lock_std;
 use crate::unhandled::Unhandled;
 
@@ -194,6 +195,16 @@ impl Staff {
 }
 
 impl Shared {
+    /// The numbers of each seat that was ever open.
+    pub(crate) fn worker_metrics(&self) -> Vec<WorkerMetrics> {
+        let of = |seat: &Seat| WorkerMetrics {
+            n_polls: seat.n_polls(),
+            n_spawned: seat.n_spawned(),
+            n_ended: seat.n_ended(),
+        };
+        self.seats.ever_used().map(of).collect()
+    }
+
     /// Spare seats that are open.
     pub(crate) fn n_spares(&self) -> usize {
         self.idle.n_open().saturating_sub(self.seats.homes().len())
