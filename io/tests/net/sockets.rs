@@ -4,7 +4,6 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures_lite::StreamExt;
 use futures_lite::future::{poll_once, zip};
 use rt_tasks_io::io::{AsyncReadExt, AsyncWriteExt};
 use rt_tasks_io::net::{
@@ -140,7 +139,7 @@ fn a_unix_server_knows_its_clients() {
         );
         let mut who = String::new();
         client.read_to_string(&mut who).await.unwrap();
-        if cfg!(target_os = "linux") {
+        if cfg!(all(target_os = "linux", not(rt_portable))) {
             let user = rustix::process::getuid().as_raw();
             assert_eq!(who, format!("{} {user}", std::process::id()));
         }
@@ -149,11 +148,14 @@ fn a_unix_server_knows_its_clients() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(rt_portable)))]
 #[test]
 fn abstract_addresses_leave_no_file_and_are_free_again() {
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::net::SocketAddr;
+
+    use futures_lite::StreamExt;
+
     let _sole = crate::alone::sole_owner();
     block_on(async {
         let name = format!("rt-net-abstract-{}", std::process::id());
