@@ -270,7 +270,7 @@ fn resizing_keeps_the_position_and_waits_for_what_was_written() {
 
 /// Where the system can refuse to wait for the disk, what is in its cache takes no thread.
 #[test]
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(rt_portable)))]
 fn what_is_in_the_cache_is_read_at_once() {
     let folder = Folder::new("cached");
     let runtime = Builder::new().workers(1).build().unwrap();

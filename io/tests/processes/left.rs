@@ -105,11 +105,12 @@ fn no_descriptor_is_left() {
     });
 }
 
+/// Whether there is a thread whose name begins so.
 fn has_thread(name: &str) -> bool {
     let threads = std::fs::read_dir("/proc/self/task").unwrap();
     threads
         .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok())
-        .any(|other| other.trim_end() == name)
+        .any(|other| other.starts_with(name))
 }
 
 #[test]
@@ -120,6 +121,8 @@ fn no_more_descriptors_is_an_error_and_leaves_nothing() {
             block_on(async {
                 // Everything that is opened once.
                 shell("true").output().await.unwrap();
+                // Where a thread waits for it, that has a descriptor until it ends.
+                eventually("nobody waits", || !has_thread("rt-child"));
                 let before = n_open();
                 let mut refused = 0;
                 // With one free descriptor more each time, spawning fails at another place.
@@ -147,6 +150,7 @@ fn no_more_descriptors_is_an_error_and_leaves_nothing() {
                         }
                     }
                     eventually("nobody is left", || children().is_empty());
+                    eventually("nobody waits", || !has_thread("rt-child"));
                 }
                 assert!((1..16).contains(&refused), "{refused} were refused");
                 eventually("nothing is left open", || n_open() <= before);
