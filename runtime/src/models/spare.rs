@@ -1,5 +1,5 @@
 //! Models of spare seats, in `scheduler/spare.rs`: one that is to go does not sleep on, and when one closes
-//! beside a seat that parks, somebody sees that all are idle.
+//! beside a seat that parks, somebody sees that all are idle, and nobody sees it too early.
 
 use crate::scheduler::idle::Idle;
 use crate::shim::atomic::{AtomicBool, Ordering};
@@ -129,5 +129,34 @@ fn all_are_idle_only_if_the_spare_is_idle_or_closed() {
         let was_at_work = is_at_work.load(Ordering::Relaxed);
         spare.join().unwrap();
         assert!(!all || !was_at_work, "taken for idle while it works");
+    });
+}
+
+/// The worker works all the time, while the spare seat, which was idle, is woken and closes.
+fn a_spare_gets_up_and_closes_beside_a_worker(all: fn(&Idle) -> bool) {
+    loom::model(move || {
+        let runtime = Runtime::with_open_spare();
+        runtime.idle.park(SPARE);
+        let theirs = runtime.clone();
+        let spare = thread::spawn(move || {
+            assert!(theirs.idle.claim(SPARE));
+            theirs.idle.close();
+        });
+        assert!(!all(&runtime.idle), "taken for idle while the worker works");
+        spare.join().unwrap();
+    });
+}
+
+#[test]
+fn a_spare_that_closes_does_not_count_for_a_worker_that_works() {
+    a_spare_gets_up_and_closes_beside_a_worker(Idle::all);
+}
+
+#[test]
+#[should_panic(expected = "while the worker works")]
+fn mutant_counting_the_open_seats_after_the_idle_ones_takes_a_worker_for_idle() {
+    a_spare_gets_up_and_closes_beside_a_worker(|idle| {
+        let n_idle = usize::from(idle.is_idle(HOME)) + usize::from(idle.is_idle(SPARE));
+        n_idle == idle.n_open()
     });
 }

@@ -33,8 +33,9 @@
 //! 1. A bit is set only by the holder of the seat, and cleared once: by the holder, or by the one who then
 //!    wakes the holder.
 //! 2. `n_searching` counts the seats that search, plus those claimed and not yet up.
-//! 3. `n_open` is at least the number of seats that are open, and the bit of a closed seat is clear. So `all` is
-//!    true only if every open seat is idle.
+//! 3. `opened` counts at least the seats that are open, and the bit of a closed seat is clear. Each opening makes it a
+//!    value that it never had. So `all`, which sees the same value before and after the bits, is true only if every
+//!    open seat is idle.
 //!
 //! # Memory ordering
 //!
@@ -49,8 +50,12 @@ pub(crate) struct Idle {
     words: Box<[CachePadded<AtomicU64>]>,
     n_searching: CachePadded<AtomicUsize>,
     n_workers: usize,
-    n_open: AtomicUsize,
+    /// How many seats are open, in its lower half; in the upper one how often a seat was opened.
+    opened: AtomicU64,
 }
+
+/// One more opening in `opened`.
+const OPENING: u64 = 1 << 32;
 
 impl Idle {
     /// The workers' seats idle, none has been sat on yet; the spare ones closed.
@@ -65,7 +70,7 @@ impl Idle {
                 .collect(),
             n_searching: CachePadded::new(AtomicUsize::new(0)),
             n_workers,
-            n_open: AtomicUsize::new(n_workers),
+            opened: AtomicU64::new(n_workers as u64),
         }
     }
 
@@ -83,22 +88,26 @@ impl Idle {
     }
 
     /// Whether every open seat is idle.
+    ///
+    /// A seat that was counted as idle may close before the open ones are counted, and stand for one that works. So
+    /// this holds only if no seat was opened or closed meanwhile; whoever did that looks afterwards.
     pub(crate) fn all(&self) -> bool {
         // ORDERING(idle): Acquire, here and below, for what each of them queued before it went idle or closed.
+        let opened = self.opened.load(Ordering::Acquire);
         let load = |word: &CachePadded<AtomicU64>| word.load(Ordering::Acquire);
         let n: u32 = self.words.iter().map(|word| load(word).count_ones()).sum();
-        n as usize == self.n_open()
+        n == opened as u32 && self.opened.load(Ordering::Relaxed) == opened
     }
 
     /// Seats that are open: the workers' and those of spares.
     pub(crate) fn n_open(&self) -> usize {
         // ORDERING(idle): Acquire, for what a seat queued before it closed.
-        self.n_open.load(Ordering::Acquire)
+        self.opened.load(Ordering::Acquire) as u32 as usize
     }
 
     /// Opens a spare seat, held by whoever called this, who counts it as searching.
     pub(crate) fn open(&self) {
-        self.n_open.fetch_add(1, Ordering::Relaxed);
+        self.opened.fetch_add(OPENING + 1, Ordering::Relaxed);
         self.count_claimed();
     }
 
@@ -106,7 +115,7 @@ impl Idle {
     /// all are idle now, and whether the others miss what this seat did for them.
     pub(crate) fn close(&self) {
         // ORDERING(idle): Release, what the seat queued, for whoever sees that it is closed.
-        self.n_open.fetch_sub(1, Ordering::Release);
+        self.opened.fetch_sub(1, Ordering::Release);
         // ORDERING(idle): SeqCst, between the lower count and the look; mirrors the one in `park`: of a seat
         // that parks and one that closes, the later one sees that all are idle.
         fence(Ordering::SeqCst);
