@@ -8,14 +8,14 @@
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use rt_tasks_runtime::shim::lock_std;
-use rt_tasks_runtime::{CancelScope, Surroundings, sleep};
+use rt_tasks_runtime::{CancelScope, Panic, Surroundings, report_lost, sleep};
 
 use super::server::ServeOptions;
 
@@ -204,7 +204,7 @@ impl Shared {
         let (met, acceptor) = (state.met(), state.acceptor.take());
         drop(state);
         drop(scope);
-        met.into_iter().chain(acceptor).for_each(Waker::wake);
+        met.into_iter().chain(acceptor).for_each(wake);
     }
 
     /// No connection is to begin any more.
@@ -219,6 +219,16 @@ impl Shared {
         state.is_closed = true;
         let met = state.met();
         drop(state);
-        met.into_iter().for_each(Waker::wake);
+        met.into_iter().for_each(wake);
+    }
+}
+
+/// Wakes one of several. A waker is foreign code: its panic is told, and keeps nobody else from being woken.
+fn wake(waker: Waker) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+        report_lost(
+            "a waker of a server".to_owned(),
+            Box::new(Panic::new(panic)),
+        );
     }
 }

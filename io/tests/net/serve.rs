@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use futures_lite::future::poll_once;
@@ -498,4 +499,34 @@ fn waits_of_a_server_are_send_and_may_be_moved() {
         handle.spawn(stopped).await.unwrap();
         is_free(&server.drain(LONG));
     });
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_else_waiting_for_a_server() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker in a bad mood");
+        }
+    }
+    let reports = reports_of(async {
+        let (listener, _) = listen().await;
+        let server = serve(listener, ServeOptions::default(), echo);
+        let waker = Waker::from(Arc::new(Panics));
+        let mut first = pin!(server.join());
+        assert!(
+            first
+                .as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        let mut second = pin!(server.join());
+        assert!(poll_once(&mut second).await.is_none());
+        drop(server.stop_accepting());
+        timeout(LONG, second)
+            .await
+            .expect("the second is woken after the first");
+    });
+    assert_eq!(reports.len(), 1);
+    assert!(reports[0].contains("a waker in a bad mood"), "{reports:?}");
 }
