@@ -24,10 +24,10 @@ pub(crate) fn thread_id() -> u32 {
         .unsigned_abs()
 }
 
-/// Not asked.
+/// One for all: `is_blocked` tells of none.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn thread_id() -> u32 {
-    0
+    1
 }
 
 /// Whether a thread of this process waits in the system, and needs no core; none if nobody knows.
