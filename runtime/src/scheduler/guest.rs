@@ -428,11 +428,17 @@ fn leave_seat(shared: &Shared, seat: &Seat) {
     seat.set_sleeper_home();
     // From its last sleep, if the home thread itself leaves.
     seat.set_unwatched();
+    let is_spare = shared.seats.is_spare(seat);
+    if is_spare {
+        // While it counts as a guest's: then shutdown does not take it over.
+        // SAFETY: as above.
+        unsafe { shared.empty_spare(seat) };
+    }
     // SAFETY: as above.
     unsafe { seat.guest_left() };
-    if shared.seats.is_spare(seat) {
-        // SAFETY: as above; whoever calls this has taken the seat out of the context.
-        return unsafe { shared.leave_spare(seat) };
+    if is_spare {
+        // Whoever calls this has taken the seat out of the context.
+        return shared.close(seat);
     }
     shared.idle.park(seat.index);
     shared.offer_seat();

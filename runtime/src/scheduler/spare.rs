@@ -274,7 +274,7 @@ impl Shared {
     }
 
     /// Closes a spare seat, which is empty and held by this thread, whose context does not name it any more.
-    fn close(&self, seat: &Seat) {
+    pub(super) fn close(&self, seat: &Seat) {
         self.seats.give_back(seat);
         self.idle.close();
         let waits_for_time = self.outside_timers.next() != NEVER;
@@ -284,17 +284,16 @@ impl Shared {
         self.settle_if_idle();
     }
 
-    /// Passes on what is queued on a spare seat and closes it.
+    /// Passes on what is queued on a spare seat, which is closed next.
     ///
     /// # Safety
     ///
-    /// The calling thread holds the seat, its context does not name it, and it does not touch it afterwards.
-    pub(super) unsafe fn leave_spare(&self, seat: &Seat) {
+    /// The calling thread holds the seat.
+    pub(super) unsafe fn empty_spare(&self, seat: &Seat) {
         // SAFETY: by the caller's promise.
         while let Some(task) = unsafe { seat.pop() } {
             self.inject(task);
         }
-        self.close(seat);
     }
 }
 
