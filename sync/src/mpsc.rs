@@ -123,8 +123,8 @@ impl<T> Sender<T> {
     /// # });
     /// ```
     #[inline]
-    pub fn send(&self, value: T) -> Send<'_, T> {
-        Send {
+    pub fn send(&self, value: T) -> Sending<'_, T> {
+        Sending {
             put: self.shared.queue.put(value),
         }
     }
@@ -400,13 +400,13 @@ impl<T> Stream for Receiver<T> {
 pin_project! {
     /// Sends a value; see [`Sender::send`].
     #[must_use = "futures do nothing unless awaited"]
-    pub struct Send<'a, T> {
+    pub struct Sending<'a, T> {
         #[pin]
         put: Put<'a, T>,
     }
 }
 
-impl<T> Future for Send<'_, T> {
+impl<T> Future for Sending<'_, T> {
     type Output = Result<(), SendError<T>>;
 
     #[inline]
@@ -415,9 +415,9 @@ impl<T> Future for Send<'_, T> {
     }
 }
 
-impl<T> fmt::Debug for Send<'_, T> {
+impl<T> fmt::Debug for Sending<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Send").field(&self.put).finish()
+        f.debug_tuple("Sending").field(&self.put).finish()
     }
 }
 

@@ -130,8 +130,8 @@ const _: () = {
         mpsc::Sender<Neither>:                 false false true;
         mpsc::Receiver<SendOnly>:              true  true  true;
         mpsc::Receiver<Neither>:               false false true;
-        mpsc::Send<'static, SendOnly>:         true  false false;
-        mpsc::Send<'static, u8>:               true  true  false;
+        mpsc::Sending<'static, SendOnly>:      true  false false;
+        mpsc::Sending<'static, u8>:            true  true  false;
         mpsc::Recv<'static, SendOnly>:         true  true  false;
         mpsc::RecvMany<'static, SendOnly>:     true  false false;
         mpsc::SendError<SendOnly>:             true  true  true;
