@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::cancel::Scope;
 use crate::locals::Frame;
 use crate::reactor::Reactor;
-use crate::scheduler::{Seat, Shared};
+use crate::scheduler::{Caller, Seat, Shared};
 use crate::task::Header;
 
 /// Leaf operations a task may complete in one poll, see [`coop`](crate::coop).
@@ -29,10 +29,13 @@ pub(crate) const UNLIMITED: u8 = u8::MAX;
 /// 3. `task` is null or points to the header of the task that this thread is polling, alive meanwhile.
 /// 4. `scope` is null or points to a scope whose owner is being polled or dropped on this thread.
 /// 5. `frames` is null or points to a frame that its maker takes away before it goes.
+/// 6. `caller` is null or points to what stands for a call of `block_on` on this thread, alive until that returns.
 pub(crate) struct Context {
     pub(crate) runtime: Cell<*const Shared>,
     pub(crate) seat: Cell<*const Seat>,
     pub(crate) task: Cell<*const Header>,
+    /// The innermost `block_on` of this thread: what runs if it is no task.
+    pub(crate) caller: Cell<*const Caller>,
     pub(crate) scope: Cell<*const Scope>,
     /// Values of task-locals may be set on this thread outside any task.
     pub(crate) has_locals: Cell<bool>,
@@ -60,6 +63,7 @@ thread_local! {
             runtime: Cell::new(ptr::null()),
             seat: Cell::new(ptr::null()),
             task: Cell::new(ptr::null()),
+            caller: Cell::new(ptr::null()),
             scope: Cell::new(ptr::null()),
             has_locals: Cell::new(false),
             frames: Cell::new(ptr::null()),

@@ -9,6 +9,7 @@ mod context;
 #[doc(hidden)]
 pub mod coop;
 mod debug;
+mod dump;
 mod fork_join;
 #[cfg(all(unix, feature = "signal"))]
 mod interrupt;
@@ -39,6 +40,8 @@ mod trace;
 #[path = "trace_off.rs"]
 mod trace;
 mod unhandled;
+#[doc(hidden)]
+pub mod wait;
 
 #[cfg(all(test, loom))]
 mod models;
@@ -53,6 +56,7 @@ pub use cancel::{
     BodyEnd, CleanupFailure, ScopeEnd, ScopedBody, Strike, Surroundings, cleanup_now,
 };
 pub use coop::{YieldNow, yield_now};
+pub use dump::{CallerInfo, Cycle, Dump, Step, dump};
 pub use fork_join::{ForkHandle, ForkScope, fork_join};
 #[cfg(feature = "metrics")]
 pub use prometheus::Prometheus;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context;
+use crate::dump::Dump;
 use crate::interrupt;
 use crate::platform::Platform;
 use crate::scheduler::{self, Shared, ShutdownReport};
@@ -332,6 +333,12 @@ impl Runtime {
         self.handle.metrics()
     }
 
+    /// A picture of every task and what it waits for; see [`dump`](crate::dump()).
+    #[must_use]
+    pub fn dump(&self) -> Dump {
+        self.handle.dump()
+    }
+
     /// Ends the runtime: cancels every task, runs their cleanup for at most `grace`, drops what is left, joins
     /// the threads, and reports what did not end. A task that refuses cannot hang it.
     pub fn shutdown(mut self, grace: Duration) -> ShutdownReport {
@@ -487,6 +494,22 @@ impl Handle {
             n_blocking_queued: self.shared.blocking.n_queued(),
             n_blocking_threads: self.shared.blocking.n_threads(),
         }
+    }
+
+    /// A picture of every task and what it waits for. From any thread, also while every worker is blocked.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use rt_tasks_runtime as rt;
+    /// let runtime = rt::Builder::new().build()?;
+    /// runtime.spawn(std::future::pending::<()>());
+    /// assert_eq!(runtime.handle().dump().tasks().len(), 1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn dump(&self) -> Dump {
+        Dump::take(&self.shared)
     }
 }
 

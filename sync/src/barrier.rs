@@ -24,6 +24,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use rt_tasks_runtime::const_unless_loom;
 use rt_tasks_runtime::coop;
+use rt_tasks_runtime::wait::WaitKind;
 
 use crate::park;
 use crate::stats::BarrierStats;
@@ -241,7 +242,7 @@ impl Barrier {
         let arrived = if line.is_aborted {
             Err(Broken::Aborted)
         } else if index + 1 < self.parties.get() {
-            line.enqueue(0, waiter, Place::Waiting, waker);
+            line.enqueue(WaitKind::Barrier, 0, waiter, Place::Waiting, waker);
             return Poll::Pending;
         } else {
             for index in 0..index {

@@ -32,6 +32,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use rt_tasks_runtime::coop;
+use rt_tasks_runtime::wait::WaitKind;
 
 use crate::exclusive::Exclusive;
 use crate::park;
@@ -372,7 +373,7 @@ impl<T> Shared<T> {
         let waker = cx.waker().clone();
         let mut state = self.line.lock();
         let Some(taken) = RecvError::unless_empty(state.take(next)) else {
-            state.enqueue(0, waiter, (), waker);
+            state.enqueue(WaitKind::Channel, 0, waiter, (), waker);
             return Poll::Pending;
         };
         drop(state);

@@ -25,6 +25,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use rt_tasks_runtime::const_unless_loom;
 use rt_tasks_runtime::coop;
+use rt_tasks_runtime::wait::WaitKind;
 
 use crate::mutex::{Lock, LockOwned, MutexGuard, OwnedMutexGuard};
 use crate::park;
@@ -387,7 +388,13 @@ impl<G: Guard> Wait<'_, G> {
         let mut line = this.condvar.line.lock();
         let number = line.next;
         line.next += 1;
-        line.enqueue(0, this.waiter.as_ref(), Place::Waiting(number), waker);
+        line.enqueue(
+            WaitKind::Condition,
+            0,
+            this.waiter.as_ref(),
+            Place::Waiting(number),
+            waker,
+        );
         drop(line);
         this.lock.set(Some(guard.unlock()));
     }

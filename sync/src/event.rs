@@ -14,6 +14,7 @@ use rt_tasks_runtime::const_unless_loom;
 use rt_tasks_runtime::coop;
 use rt_tasks_runtime::shim::atomic::AtomicBool;
 use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
+use rt_tasks_runtime::wait::WaitKind;
 
 use crate::park;
 use crate::stats::EventStats;
@@ -159,7 +160,7 @@ impl Event {
             drop(line);
             return Poll::Ready(());
         }
-        line.enqueue(0, waiter, (), waker);
+        line.enqueue(WaitKind::Event, 0, waiter, (), waker);
         Poll::Pending
     }
 }

@@ -31,6 +31,7 @@ use std::task::{Context, Poll, Waker};
 
 use rt_tasks_runtime::shim::atomic::{AtomicUsize, Ordering};
 use rt_tasks_runtime::shim::{Mutex, lock};
+use rt_tasks_runtime::wait::{self, WaitKind};
 use rt_tasks_runtime::{CancelHandle, JoinHandle, cleanup_now};
 
 /// Entries of children that are through which are left alone however few are live.
@@ -90,6 +91,11 @@ impl<C: Entry> Members<C> {
     pub(crate) fn len(&self) -> usize {
         // ORDERING(empty): Acquire, for what the children did.
         self.n_live.load(Ordering::Acquire)
+    }
+
+    /// What tells it from every other group that there is meanwhile.
+    fn number(&self) -> u64 {
+        std::ptr::from_ref(self).addr() as u64
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -164,8 +170,11 @@ impl<C: Entry> Members<C> {
     pub(crate) fn poll_empty(&self, waker: &Waker) -> Poll<()> {
         self.watch(waker);
         let mut state = lock(&self.state);
-        state.is_waiting = true;
+        let waited = std::mem::replace(&mut state.is_waiting, true);
         if self.len() > 0 {
+            drop(state);
+            let note = if waited { wait::goes_on } else { wait::begins };
+            note(WaitKind::Group, self.number());
             return Poll::Pending;
         }
         state.is_closing = true;
@@ -192,6 +201,7 @@ impl<C: Entry> Members<C> {
 impl Members {
     /// Enters a task that was spawned and is not queued yet.
     pub(crate) fn enter_task<T>(&self, task: &JoinHandle<T>) -> Option<&'static str> {
+        task.belongs_to(self.number());
         self.enter(task.cancel_handle())
     }
 }

@@ -7,10 +7,12 @@
 //!
 //! # The protocol
 //!
-//! One word says whether the lock is `LOCKED` and whether there may be `WAITERS`. With nobody waiting,
-//! locking and unlocking are one exchange each on that word. `WAITERS` is set and cleared under the wait
-//! list's lock only; while it is set every unlocking goes that way too, and grants the lock to the front
-//! of the line: the word stays `LOCKED`, and what changes is who may use it.
+//! One word says whether the lock is `LOCKED`, whether there may be `WAITERS`, and who has it: the number of the
+//! task, so that a deadlock can be named. With nobody waiting, locking and unlocking are one exchange each on that
+//! word. `WAITERS` is set and cleared under the wait list's lock only; while it is set every unlocking goes that way
+//! too, and grants the lock to the front of the line: the word stays `LOCKED`, and what changes is who may use it.
+//!
+//! Once somebody had to wait, the lock is in the table of [`Holder`]s, which says who has it while others wait.
 
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -23,15 +25,24 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use rt_tasks_runtime::const_unless_loom;
 use rt_tasks_runtime::coop;
-use rt_tasks_runtime::shim::atomic::AtomicU8;
+use rt_tasks_runtime::shim::atomic::AtomicU64;
 use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
+use rt_tasks_runtime::wait::{self, Holder, WaitKind};
 
 use crate::park;
 use crate::stats::MutexStats;
 use crate::wait_list::{Left, WaitList, Waiter};
 
-const LOCKED: u8 = 1;
-const WAITERS: u8 = 2;
+const LOCKED: u64 = 1;
+const WAITERS: u64 = 2;
+/// The bits from here on are the number of the task that has the lock, or zero.
+const HOLDER: u32 = 2;
+
+/// The word while `id` has the lock and nobody waits.
+#[inline]
+fn held_by(id: u64) -> u64 {
+    id << HOLDER | LOCKED
+}
 
 /// A lock for data that tasks and threads share, held across `.await` if need be.
 ///
@@ -69,14 +80,15 @@ unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 /// `unlock`: what happened under the lock is seen under the next one. The exchange that unlocks releases,
 /// the one that locks acquires; where the lock is handed over, the wait list orders the two.
 struct RawMutex {
-    state: AtomicU8,
-    line: WaitList<(), ()>,
+    state: AtomicU64,
+    /// Each waiter carries its number. Entered among the holders when somebody first waits.
+    line: WaitList<Option<Holder>, u64>,
 }
 
 impl RawMutex {
     const_unless_loom! {
         const fn new() -> Self {
-            Self { state: AtomicU8::new(0), line: WaitList::new(()) }
+            Self { state: AtomicU64::new(0), line: WaitList::new(None) }
         }
     }
 
@@ -84,15 +96,15 @@ impl RawMutex {
     fn try_lock(&self) -> bool {
         // ORDERING(unlock): Acquire, for the exchange in `unlock`. Relaxed on failure: nothing is read.
         self.state
-            .compare_exchange(0, LOCKED, Acquire, Relaxed)
+            .compare_exchange(0, held_by(wait::me()), Acquire, Relaxed)
             .is_ok()
     }
 
     #[inline]
-    fn poll_lock(&self, waiter: Pin<&Waiter<()>>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_lock(&self, waiter: Pin<&Waiter<u64>>, cx: &mut Context<'_>) -> Poll<()> {
         ready!(coop::poll_proceed(cx));
         let polled = if !waiter.is_idle() {
-            self.line.poll(waiter, cx)
+            self.poll_line(waiter, cx)
         } else if self.try_lock() {
             Poll::Ready(())
         } else {
@@ -104,30 +116,67 @@ impl RawMutex {
         polled
     }
 
+    #[inline]
+    fn poll_line(&self, waiter: Pin<&Waiter<u64>>, cx: &mut Context<'_>) -> Poll<()> {
+        let polled = self.line.poll(waiter, cx).map(|_| ());
+        if polled.is_pending() {
+            self.note_waiting();
+        }
+        polled
+    }
+
     #[cold]
-    fn poll_contended(&self, waiter: Pin<&Waiter<()>>, cx: &mut Context<'_>) -> Poll<()> {
+    fn note_waiting(&self) {
+        if let Some(holder) = &*self.line.lock() {
+            wait::goes_on(WaitKind::Lock, holder.number());
+        }
+    }
+
+    #[cold]
+    fn poll_contended(&self, waiter: Pin<&Waiter<u64>>, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
+        let me = wait::me();
         let mut line = self.line.lock();
-        // ORDERING(unlock): Acquire: if it was unlocked meanwhile, this is what locks it.
-        let before = self.state.fetch_or(LOCKED | WAITERS, Acquire);
+        // Relaxed: the exchange below tells what is true.
+        let mut before = self.state.load(Relaxed);
+        loop {
+            let after = match before {
+                0 => held_by(me),
+                _ => before | WAITERS,
+            };
+            // ORDERING(unlock): Acquire: if it was unlocked meanwhile, this is what locks it. Relaxed on
+            // failure: nothing is read.
+            match self
+                .state
+                .compare_exchange_weak(before, after, Acquire, Relaxed)
+            {
+                Ok(_) => break,
+                Err(changed) => before = changed,
+            }
+        }
         if before == 0 {
-            // Relaxed: nothing is passed on. Nobody waits: the list's lock has been held since the look.
-            self.state.fetch_and(!WAITERS, Relaxed);
             drop(line);
             return Poll::Ready(());
         }
-        line.enqueue(0, waiter, (), waker);
+        let has_it = before >> HOLDER;
+        let holder = line.get_or_insert_with(|| Holder::enter(has_it));
+        holder.set(has_it);
+        wait::begins(WaitKind::Lock, holder.number());
+        line.enqueue(None, 0, waiter, me, waker);
         Poll::Pending
     }
 
     #[inline]
     fn unlock(&self) {
+        // Relaxed: what the holder sees here it wrote itself, but for `WAITERS`; the exchange checks it.
+        let state = self.state.load(Relaxed);
         // ORDERING(unlock): Release, for the exchanges that lock. Relaxed on failure: the wait list's lock
         // orders the rest.
-        if self
-            .state
-            .compare_exchange(LOCKED, 0, Release, Relaxed)
-            .is_err()
+        if state & WAITERS != 0
+            || self
+                .state
+                .compare_exchange(state, 0, Release, Relaxed)
+                .is_err()
         {
             self.hand_over();
         }
@@ -136,27 +185,36 @@ impl RawMutex {
     #[cold]
     fn hand_over(&self) {
         let mut line = self.line.lock();
-        let granted = line.grant(0, ());
-        if line.is_empty(0) {
-            let state = if granted { LOCKED } else { 0 };
-            // ORDERING(unlock): Release, as in `unlock`: with nobody in line this is the unlocking.
-            self.state.store(state, Release);
+        let next = line.front(0);
+        if let Some(holder) = &*line {
+            holder.set(next.unwrap_or(0));
         }
+        let state = match next {
+            Some(next) => {
+                line.grant(0, next);
+                let waiters = if line.is_empty(0) { 0 } else { WAITERS };
+                held_by(next) | waiters
+            }
+            None => 0,
+        };
+        // Whoever was granted the lock may unlock it before this: then it finds `WAITERS`, and waits for the list.
+        // ORDERING(unlock): Release, as in `unlock`: with nobody in line this is the unlocking.
+        self.state.store(state, Release);
     }
 
     /// What a future does that is dropped before it returned the lock.
     #[inline]
-    fn leave(&self, waiter: Pin<&Waiter<()>>) {
+    fn leave(&self, waiter: Pin<&Waiter<u64>>) {
         if !waiter.is_idle() {
             self.leave_line(waiter);
         }
     }
 
     #[cold]
-    fn leave_line(&self, waiter: Pin<&Waiter<()>>) {
+    fn leave_line(&self, waiter: Pin<&Waiter<u64>>) {
         let left = self.line.lock().leave(waiter);
         match left {
-            Left::Granted(()) => self.unlock(),
+            Left::Granted(_) => self.unlock(),
             // `WAITERS` may now be wrong: the next unlocking finds nobody and clears it.
             Left::Waiting | Left::Idle => {}
         }
@@ -340,7 +398,7 @@ pin_project! {
     pub struct Lock<'a, T: ?Sized> {
         mutex: &'a Mutex<T>,
         #[pin]
-        waiter: Waiter<()>,
+        waiter: Waiter<u64>,
     }
 
     impl<T: ?Sized> PinnedDrop for Lock<'_, T> {
@@ -375,7 +433,7 @@ pin_project! {
         // Until the guard is returned.
         mutex: Option<Arc<Mutex<T>>>,
         #[pin]
-        waiter: Waiter<()>,
+        waiter: Waiter<u64>,
     }
 
     impl<T: ?Sized> PinnedDrop for LockOwned<T> {

@@ -28,6 +28,7 @@ use rt_tasks_runtime::const_unless_loom;
 use rt_tasks_runtime::coop;
 use rt_tasks_runtime::shim::atomic::AtomicUsize;
 use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
+use rt_tasks_runtime::wait::WaitKind;
 
 use crate::park;
 use crate::stats::NotifyStats;
@@ -261,7 +262,7 @@ impl Notify {
         // ORDERING(notice): Acquire: what came meanwhile is found right here.
         let before = self.state.fetch_or(WAITERS, Acquire);
         if before / ROUND == round && before & PERMIT == 0 {
-            line.enqueue(0, waiter, Notice::All, waker);
+            line.enqueue(WaitKind::Notification, 0, waiter, Notice::All, waker);
             return Poll::Pending;
         }
         let mut taken = 0;

@@ -39,6 +39,7 @@ use rt_tasks_runtime::coop;
 use rt_tasks_runtime::shim::UnsafeCell;
 use rt_tasks_runtime::shim::atomic::AtomicBool;
 use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
+use rt_tasks_runtime::wait::WaitKind;
 
 use crate::park;
 use crate::stats::OnceCellStats;
@@ -289,7 +290,7 @@ impl<T> OnceCell<T> {
             *has_turn = true;
             Answer::Turn
         } else {
-            has_turn.enqueue(0, waiter, Answer::Value, waker);
+            has_turn.enqueue(WaitKind::Init, 0, waiter, Answer::Value, waker);
             return Poll::Pending;
         };
         drop(has_turn);

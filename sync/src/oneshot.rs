@@ -30,6 +30,7 @@ use rt_tasks_runtime::coop;
 use rt_tasks_runtime::shim::atomic::AtomicU8;
 use rt_tasks_runtime::shim::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use rt_tasks_runtime::shim::{Arc, UnsafeCell};
+use rt_tasks_runtime::wait::{self, WaitKind};
 
 use crate::park;
 use crate::stats::OneshotStats;
@@ -395,6 +396,7 @@ impl<T> Shared<T> {
                     .is_some_and(|waker| waker.will_wake(cx.waker()))
             });
             if same {
+                wait::goes_on(WaitKind::Channel, self.number());
                 return Poll::Pending;
             }
             // ORDERING(value): Acquire, as above.
@@ -413,8 +415,16 @@ impl<T> Shared<T> {
         flags = self.flags.fetch_or(RECEIVER_WAITS, AcqRel);
         match self.outcome(flags) {
             Some(result) => Poll::Ready(result),
-            None => Poll::Pending,
+            None => {
+                wait::begins(WaitKind::Channel, self.number());
+                Poll::Pending
+            }
         }
+    }
+
+    /// What tells it from every other channel that there is meanwhile.
+    fn number(&self) -> u64 {
+        std::ptr::from_ref(self).addr() as u64
     }
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -431,6 +441,7 @@ impl<T> Shared<T> {
                     .is_some_and(|waker| waker.will_wake(cx.waker()))
             });
             if same {
+                wait::goes_on(WaitKind::Channel, self.number());
                 return Poll::Pending;
             }
             // ORDERING(closed): Acquire, as above.
@@ -448,6 +459,7 @@ impl<T> Shared<T> {
         if self.flags.fetch_or(SENDER_WAITS, AcqRel) & CLOSED != 0 {
             return Poll::Ready(());
         }
+        wait::begins(WaitKind::Channel, self.number());
         Poll::Pending
     }
 }

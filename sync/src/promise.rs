@@ -31,6 +31,7 @@ use rt_tasks_runtime::coop;
 use rt_tasks_runtime::shim::atomic::AtomicU8;
 use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
 use rt_tasks_runtime::shim::{Arc, UnsafeCell};
+use rt_tasks_runtime::wait::WaitKind;
 
 use crate::park;
 use crate::stats::PromiseStats;
@@ -255,7 +256,7 @@ impl<T> PromiseFuture<T> {
             drop(line);
             return Poll::Ready(());
         }
-        line.enqueue(0, waiter.as_ref(), (), waker);
+        line.enqueue(WaitKind::Promise, 0, waiter.as_ref(), (), waker);
         Poll::Pending
     }
 }

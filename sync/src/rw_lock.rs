@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rt_tasks_runtime::const_unless_loom;
+use rt_tasks_runtime::wait::WaitKind;
 
 use crate::park;
 use crate::semaphore::{RawSemaphore, Request};
@@ -66,7 +67,7 @@ impl<T> RwLock<T> {
     const_unless_loom! {
         /// Makes an unlocked lock.
         pub const fn new(value: T) -> Self {
-            Self { permits: RawSemaphore::new(ALL), value: UnsafeCell::new(value) }
+            Self { permits: RawSemaphore::new(ALL, WaitKind::RwLock), value: UnsafeCell::new(value) }
         }
     }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use rt_tasks_runtime::const_unless_loom;
 use rt_tasks_runtime::shim::atomic::{AtomicUsize, Ordering};
+use rt_tasks_runtime::wait::WaitKind;
 
 use crate::park;
 use crate::stats::SemaphoreStats;
@@ -91,7 +92,7 @@ impl Semaphore {
         const fn with_limit(n_permits: usize, max: usize) -> Self {
             assert!(n_permits <= Self::MAX_PERMITS, "a semaphore has at most MAX_PERMITS permits");
             Self {
-                raw: RawSemaphore::new(n_permits),
+                raw: RawSemaphore::new(n_permits, WaitKind::Permit),
                 total: AtomicUsize::new(n_permits),
                 max,
             }

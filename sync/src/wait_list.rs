@@ -60,6 +60,7 @@ use rt_tasks_runtime::const_unless_loom;
 use rt_tasks_runtime::shim::atomic::AtomicU8;
 use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
 use rt_tasks_runtime::shim::{Mutex, MutexGuard, UnsafeCell};
+use rt_tasks_runtime::wait::{self, WaitKind};
 
 use crate::burst::lock_in_bursts;
 
@@ -109,7 +110,9 @@ unsafe impl<P: Send> Sync for Waiter<P> {}
 struct Node<P> {
     /// The address of the list that the waiter is or was in (Invariant 5).
     list: *const (),
-    line: usize,
+    line: u32,
+    /// What dumps are to say of the wait; none where the owner of the list says it.
+    kind: Option<WaitKind>,
     ahead: *const Waiter<P>,
     behind: *const Waiter<P>,
     /// Whom to wake; taken by `grant`.
@@ -202,20 +205,22 @@ impl<S, P: Copy, const LINES: usize> WaitList<S, P, LINES> {
         if waiter.is_idle() {
             unreachable!("a waiter is polled only after it was enqueued");
         }
-        if self
-            .lock()
-            .with_waker_of(waiter, |stored| stored.will_wake(cx.waker()))
-            == Some(true)
-        {
+        let is_same = |stored: &mut Waker, kind| (stored.will_wake(cx.waker()), kind);
+        if let Some((true, kind)) = self.lock().with_waker_of(waiter, is_same) {
+            self.note(kind, wait::goes_on);
             return Poll::Pending;
         }
         // Cloned and dropped without the lock: both may run any code.
         let mut waker = cx.waker().clone();
-        let waiting = self
-            .lock()
-            .with_waker_of(waiter, |stored| std::mem::swap(stored, &mut waker));
-        match waiting {
-            Some(()) => Poll::Pending,
+        let swap = |stored: &mut Waker, kind| {
+            std::mem::swap(stored, &mut waker);
+            kind
+        };
+        match self.lock().with_waker_of(waiter, swap) {
+            Some(kind) => {
+                self.note(kind, wait::goes_on);
+                Poll::Pending
+            }
             None => Poll::Ready(
                 waiter
                     .redeem()
@@ -226,6 +231,13 @@ impl<S, P: Copy, const LINES: usize> WaitList<S, P, LINES> {
 
     fn address(&self) -> *const () {
         ptr::from_ref(self).cast()
+    }
+
+    /// Says what the running task waits for.
+    fn note(&self, kind: Option<WaitKind>, note: fn(WaitKind, u64)) {
+        if let Some(kind) = kind {
+            note(kind, self.address().addr() as u64);
+        }
     }
 }
 
@@ -249,24 +261,28 @@ impl<'a, S, P: Copy, const LINES: usize> Quiet<'a, S, P, LINES> {
 }
 
 impl<S, P: Copy, const LINES: usize> Locked<'_, S, P, LINES> {
-    /// Puts an idle waiter at the end of a line.
+    /// Puts an idle waiter at the end of a line, and says for dumps what kind of thing the running task waits for;
+    /// nothing, where the caller says it.
     ///
     /// # Panics
     ///
     /// When the waiter is not idle.
     pub(crate) fn enqueue(
         &mut self,
+        kind: impl Into<Option<WaitKind>>,
         line: usize,
         waiter: Pin<&Waiter<P>>,
         payload: P,
         waker: Waker,
     ) {
         assert!(waiter.is_idle(), "a waiter stands in one line at a time");
+        let kind = kind.into();
         let address = ptr::from_ref(waiter.get_ref());
         let ahead = std::mem::replace(&mut self.guard.lines[line].back, address);
         let node = Node {
             list: self.list.address(),
-            line,
+            line: line as u32,
+            kind,
             ahead,
             behind: ptr::null(),
             waker: Some(waker),
@@ -281,6 +297,7 @@ impl<S, P: Copy, const LINES: usize> Locked<'_, S, P, LINES> {
         // SAFETY: Invariant 3, and the lock is held.
         unsafe { self.link_behind(line, ahead, address) };
         self.guard.lines[line].len += 1;
+        self.list.note(kind, wait::begins);
     }
 
     /// How many wait in a line.
@@ -364,11 +381,11 @@ impl<S, P: Copy, const LINES: usize> Locked<'_, S, P, LINES> {
         Left::Waiting
     }
 
-    /// Runs `f` on the waker of a waiter, if that is still in line.
+    /// Runs `f` on the waker of a waiter and the kind of its wait, if it is still in line.
     fn with_waker_of<R>(
         &mut self,
         waiter: Pin<&Waiter<P>>,
-        f: impl FnOnce(&mut Waker) -> R,
+        f: impl FnOnce(&mut Waker, Option<WaitKind>) -> R,
     ) -> Option<R> {
         // Relaxed: the lock is held, so the phase cannot change to or from `WAITING`.
         if waiter.phase.load(Relaxed) != WAITING {
@@ -380,7 +397,7 @@ impl<S, P: Copy, const LINES: usize> Locked<'_, S, P, LINES> {
         unsafe {
             waiter.with_node(|node| {
                 assert_eq!(node.list, list, "a waiter is polled with the list it is in");
-                node.waker.as_mut().map(f)
+                node.waker.as_mut().map(|waker| f(waker, node.kind))
             })
         }
     }
@@ -393,7 +410,7 @@ impl<S, P: Copy, const LINES: usize> Locked<'_, S, P, LINES> {
     unsafe fn unlink(&mut self, waiter: &Waiter<P>) {
         // SAFETY: Invariant 2: whoever is in a line is waiting, and the lock is held.
         let (line, ahead, behind) =
-            unsafe { waiter.with_node(|node| (node.line, node.ahead, node.behind)) };
+            unsafe { waiter.with_node(|node| (node.line as usize, node.ahead, node.behind)) };
         // SAFETY: Invariant 3 for this waiter's neighbours.
         unsafe { self.link_behind(line, ahead, behind) };
         // SAFETY: as above.

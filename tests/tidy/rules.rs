@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::source::{SourceFile, Workspace};
 
 /// What a synchronisation primitive may take from the runtime: nothing that needs one to be running.
-const PORTABLE: [&str; 3] = ["const_unless_loom", "coop", "shim"];
+const PORTABLE: [&str; 4] = ["const_unless_loom", "coop", "shim", "wait"];
 
 /// Files of `sync` that hold the structured forms, which spawn and cancel tasks, by the start of their name.
 const STRUCTURED: [&str; 12] = [

@@ -17,6 +17,7 @@ use crate::scheduler::Shared;
 use crate::shim::lock_std;
 use crate::task::Panic;
 use crate::unhandled::Unhandled;
+use crate::wait::{self, WaitKind};
 use crate::{context, coop};
 
 /// One place at which somebody listens.
@@ -110,11 +111,7 @@ impl Future for UntilCancelled {
         if is_asked {
             return Poll::Ready(());
         }
-        context::with_task(|task| {
-            if let Some(task) = task {
-                task.set_wait_reason(Some(&"a cancellation"));
-            }
-        });
+        wait::begins(WaitKind::Request, 0);
         coop::restore();
         Poll::Pending
     }

@@ -29,6 +29,7 @@ use crate::context::{self, Restore};
 use crate::task::Header;
 use crate::time::{Instant, Sleep};
 use crate::unhandled::Unhandled;
+use crate::wait::{self, WaitKind};
 
 /// What a scope belongs to.
 #[derive(Default)]
@@ -339,6 +340,7 @@ impl Scope {
                 }
             }
         }
+        wait::goes_on(WaitKind::Cleanup, 0);
         if context::with_runtime(|runtime| runtime.is_none()) {
             // On another executor nobody tells the time.
             return Poll::Pending;

@@ -18,6 +18,7 @@ use super::slot::{Direction, Slot, Snapshot};
 use super::table::Key;
 use super::wait::SHORT_READ_DRAINS;
 use super::{Ownership, Reactor, closed_error};
+use crate::wait::{self, WaitKind};
 use crate::{context, coop};
 
 /// What a [`Source`] must never find missing: only `Drop` and `into_inner` take it.
@@ -109,6 +110,17 @@ impl<T: AsSource> Source<T> {
             .expect("the key is that of a slot")
     }
 
+    /// Says what the running task waits for; `seen` is how it was before the task registered.
+    fn note(&self, direction: Direction, seen: Snapshot) {
+        let (reads, writes) = seen.waiting();
+        let (kind, waited) = match direction {
+            Direction::Read => (WaitKind::Readable, reads),
+            Direction::Write => (WaitKind::Writable, writes),
+        };
+        let note = if waited { wait::goes_on } else { wait::begins };
+        note(kind, self.key.number());
+    }
+
     /// Polls for readiness; `Pending` has put the waker into the one place of this direction.
     #[inline]
     fn poll_look(&self, direction: Direction, cx: &Context<'_>) -> Poll<io::Result<Snapshot>> {
@@ -117,7 +129,10 @@ impl<T: AsSource> Source<T> {
         if !seen.is_ready(direction) && !seen.is_closed() {
             let arm = |waiting| self.reactor.poller.arm(self.io(), self.key, waiting);
             match slot.register(direction, cx, arm) {
-                Ok(()) => return Poll::Pending,
+                Ok(()) => {
+                    self.note(direction, seen);
+                    return Poll::Pending;
+                }
                 Err(changed) => seen = changed,
             }
         }
@@ -346,6 +361,7 @@ impl<T: AsSource> Future for Ready<'_, T> {
             let arm = |waiting| source.reactor.poller.arm(source.io(), source.key, waiting);
             match slot.listen(id, direction, cx, arm) {
                 Ok(()) => {
+                    source.note(direction, seen);
                     coop::restore();
                     return Poll::Pending;
                 }

@@ -39,6 +39,11 @@ impl Key {
         self.0
     }
 
+    /// What tells its source from every other one that there is meanwhile.
+    pub(super) fn number(self) -> u64 {
+        self.0 as u64
+    }
+
     fn index(self) -> usize {
         self.0 & INDEX_MASK
     }

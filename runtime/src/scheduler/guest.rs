@@ -22,6 +22,7 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use super::Shared;
+use super::caller::Caller;
 use super::seat::Seat;
 use super::worker::{Turn, Worker};
 use crate::blocking::Job;
@@ -35,6 +36,7 @@ use crate::task::Ran;
 
 /// Wakes the future of one `block_on`.
 pub(super) struct MainWaker {
+    pub(super) caller: Caller,
     is_woken: AtomicBool,
     parker: Parker,
     thread: ThreadId,
@@ -42,10 +44,11 @@ pub(super) struct MainWaker {
 }
 
 impl MainWaker {
-    fn new(shared: &Arc<Shared>) -> Arc<Self> {
+    fn new(shared: &Arc<Shared>, caller: Caller) -> Arc<Self> {
         let parker = shared.platform.parker();
         parker.bind();
         Arc::new(Self {
+            caller,
             is_woken: AtomicBool::new(true),
             parker,
             thread: std::thread::current().id(),
@@ -96,8 +99,9 @@ impl Wake for MainWaker {
 /// Runs a future to its end on this thread, and tasks of the runtime meanwhile.
 #[track_caller]
 pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
-    let body = pin!(ScopedBody::new(future, std::panic::Location::caller()));
-    let mut guest = Guest::enter(shared, std::panic::Location::caller());
+    let at = Location::caller();
+    let body = pin!(ScopedBody::new(future, at));
+    let mut guest = Guest::enter(shared, at);
     guest.run(body)
 }
 
@@ -128,6 +132,7 @@ struct Before {
     runtime: *const Shared,
     seat: *const Seat,
     task: *const crate::task::Header,
+    caller: *const Caller,
     scope: *const crate::cancel::Scope,
     budget: u8,
     entry: u64,
@@ -141,6 +146,7 @@ impl<'a> Guest<'a> {
     fn enter(shared: &'a Arc<Shared>, place: &'static Location<'static>) -> Self {
         // While the context still says whose they are.
         let locals = Outside::enter();
+        let main = MainWaker::new(shared, Caller::here(place));
         let inside = shared.platform.come_in();
         let (before, entry) = context::with(|cx| {
             let (entry, entry_before) = cx.begin_entry();
@@ -153,6 +159,7 @@ impl<'a> Guest<'a> {
                 runtime: cx.runtime.replace(Arc::as_ptr(shared)),
                 seat,
                 task: cx.task.replace(ptr::null()),
+                caller: cx.caller.replace(&raw const main.caller),
                 scope: cx.scope.replace(ptr::null()),
                 budget: cx.budget.replace(BUDGET),
                 entry: entry_before,
@@ -163,7 +170,6 @@ impl<'a> Guest<'a> {
             };
             (before, entry)
         });
-        let main = MainWaker::new(shared);
         lock_std(&shared.guests).push(main.clone());
         let mut guest = Self {
             shared,
@@ -198,6 +204,7 @@ impl<'a> Guest<'a> {
             let seat = self.seat().or_else(|| self.sit_down());
             if self.main.take_woken() {
                 context::with(|current| current.budget.set(BUDGET));
+                self.main.caller.begin_poll();
                 let polled = match (&self.shared.debug, self.seat()) {
                     (Some(debug), Some(seat)) => {
                         let what = Polled::BlockOn(self.place);
@@ -207,6 +214,7 @@ impl<'a> Guest<'a> {
                     }
                     _ => body.as_mut().poll_scope(&mut cx),
                 };
+                self.main.caller.end_poll();
                 context::with(|cx| cx.leave_stray(Arc::as_ptr(self.shared), self.entry));
                 if let Poll::Ready(end) = polled {
                     let ScopeEnd::Value(value) = end else {
@@ -337,6 +345,7 @@ impl Drop for Guest<'_> {
             cx.seat_behind.set(self.before.seat_behind);
             cx.runtime.set(self.before.runtime);
             cx.task.set(self.before.task);
+            cx.caller.set(self.before.caller);
             cx.scope.set(self.before.scope);
             cx.budget.set(self.before.budget);
             cx.frames.set(self.before.frames);
@@ -527,7 +536,8 @@ impl Drop for Over {
 /// Works on a seat that was handed over, until the blocking part is over or the runtime stops.
 fn work_until(mut loan: Loan, ending: &Ending) {
     let shared = loan.shared.clone();
-    let mut guest = Guest::enter(&shared, Location::caller());
+    let at = Location::caller();
+    let mut guest = Guest::enter(&shared, at);
     loan.is_taken = true;
     guest.adopt(shared.seats.get(loan.index));
     let body = std::future::poll_fn(|cx| {
@@ -539,7 +549,7 @@ fn work_until(mut loan: Loan, ending: &Ending) {
             Poll::Pending
         }
     });
-    guest.run(pin!(ScopedBody::new(body, std::panic::Location::caller())));
+    guest.run(pin!(ScopedBody::new(body, at)));
 }
 
 impl Seat {

@@ -18,6 +18,7 @@
 //! blocks, counters are per seat, live tasks are found by walking the arenas. The idle words and `n_searching`
 //! are only read, unless somebody sleeps or wakes.
 
+mod caller;
 mod chaos;
 mod entry;
 pub(crate) mod guest;
@@ -37,6 +38,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
+pub(crate) use caller::Caller;
 pub(crate) use entry::{
     alloc, arm, count_end, current_timers, holds_arena, random_below, schedule, submit, tell_closer,
 };
@@ -48,6 +50,7 @@ pub(crate) use shutdown::shut_down;
 use crate::blocking::Pool;
 use crate::context;
 use crate::debug::Debug;
+use crate::dump::CallerInfo;
 use crate::platform::{Clock, Interrupt, NEVER, Nanos, Newcomer, Platform};
 use crate::reactor::Reactor;
 use crate::runtime::Config;
@@ -263,6 +266,11 @@ impl Shared {
         self.coarse_millis.load(Ordering::Relaxed)
     }
 
+    /// Milliseconds since the runtime was built, just now.
+    pub(crate) fn now_millis(&self) -> u32 {
+        (self.clock.now() / 1_000_000) as u32
+    }
+
     /// The earliest deadline of all timers that are armed.
     fn next_deadline(&self) -> Nanos {
         let seats = self
@@ -320,6 +328,7 @@ impl Shared {
                 return false;
             }
             self.clock.advance_to(deadline);
+            self.set_coarse(deadline);
             // Nothing fires if another thread cancelled that timer meanwhile: then there is a next one.
             if self.fire_all(deadline) {
                 return true;
@@ -330,6 +339,7 @@ impl Shared {
     /// Moves a stopped clock and fires what becomes due.
     pub(crate) fn advance_to(&self, now: Nanos) {
         self.clock.advance_to(now);
+        self.set_coarse(now);
         self.fire_all(now);
     }
 
@@ -532,6 +542,14 @@ impl Shared {
         if let Err(error) = waited {
             self.report(Unhandled::poller(error));
         }
+    }
+
+    // ---- what dumps see ----
+
+    /// Every call of `block_on`; `now` in milliseconds.
+    pub(crate) fn callers(&self, now: u32) -> Vec<CallerInfo> {
+        let guests = lock_std(&self.guests);
+        guests.iter().map(|main| main.caller.info(now)).collect()
     }
 
     // ---- arenas ----

@@ -357,10 +357,12 @@ impl<'a> Worker<'a> {
                 }
                 self.seat.set_thread();
                 self.is_searching.set(true);
-                self.shared.monitor.attend();
+                shared.set_coarse(shared.clock.now());
+                shared.monitor.attend();
             }
             None => {
                 self.parker.park(timeout);
+                shared.set_coarse(shared.clock.now());
                 self.get_up();
             }
         }
@@ -375,7 +377,9 @@ impl<'a> Worker<'a> {
             .parker
             .park_polling(|| reactor.wait(&mut events, timeout));
         drop(turn);
-        self.shared.poller.set_polled(self.shared.clock.now());
+        let now = self.shared.clock.now();
+        self.shared.set_coarse(now);
+        self.shared.poller.set_polled(now);
         self.shared.check_poller(waited);
         // Sent away meanwhile or not: the events are ours.
         self.get_up();

@@ -13,6 +13,10 @@
 //!   `COMPLETE` is set and the interest is the handle's.
 //! - `join_waker`: see `JOIN_WAKER` in [`state`](super::state).
 //! - `cold`: anybody with a reference; see [`Cold`] for its parts.
+//! - `wait_kind`, `wait_since`, `wait_resource`: written by the polling thread, read by dumps, which look at the state
+//!   word and the count of polls before and after.
+//! - `awaited_by`: written by the handle before it sets `JOIN_WAKER`, and says something only while that is set.
+//! - `group`: written before the task is shared, read by anybody after.
 //!
 //! # Invariants
 //!
@@ -23,23 +27,24 @@
 //! 4. The stage holds the future until the phase is `Cleanup`, and the result from then on until it is taken.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU32, AtomicU64};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::arena::Arena;
+use super::cold::Cold;
+use super::hook::{Hook, Keep};
 use super::info::{TaskId, TaskInfo, TaskState};
 use super::returns::Node;
-use super::state::State;
-use crate::cancel::{Cancelled, Scope, Signal, Surroundings};
-use crate::locals::{Locals, Snapshot};
+use super::state::{Snapshot, State};
+use crate::cancel::{Signal, Surroundings};
 use crate::scheduler::Shared;
 use crate::shim::atomic::{AtomicPtr, Ordering};
 use crate::shim::{UnsafeCell, lock_std};
+use crate::wait::{Place, Waiting};
 
 /// What the caller of [`VTable::poll`] wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,63 +91,29 @@ pub(crate) struct Header {
     home: Cell<NonNull<Arena>>,
     pub(crate) join_waker: UnsafeCell<Option<Waker>>,
     cold: AtomicPtr<Cold>,
-    wait_reason: AtomicPtr<&'static str>,
     id: Cell<TaskId>,
     parent: Cell<Option<TaskId>>,
     location: Cell<&'static Location<'static>>,
+    group: AtomicU64,
+    awaited_by: AtomicU64,
+    wait_resource: AtomicU64,
     n_polls: AtomicU32,
+    wait_since: AtomicU32,
     /// Milliseconds of the runtime's coarse clock.
     born: Cell<u32>,
+    wait_kind: AtomicU8,
     class: Cell<u8>,
     pub(crate) phase: Cell<Phase>,
     is_local: Cell<bool>,
 }
 
+/// So the future of a task with a small hook begins on a cache line.
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Header>() <= 120);
+
 // SAFETY: the module's table says who touches which field when; the plain cells are written before the
 // task is shared, or by the one thread that the table names.
 unsafe impl Sync for Header {}
-
-/// What few tasks have: made on first use.
-///
-/// Each part is under its own lock or set once, except `scope` and `locals`, which belong to the thread that
-/// has `RUNNING`; what is inherited is written before the task is shared.
-#[derive(Default)]
-pub(crate) struct Cold {
-    pub(crate) name: OnceLock<Arc<str>>,
-    pub(crate) request: Mutex<Request>,
-    pub(crate) on_finish: Mutex<Callbacks>,
-    pub(crate) scope: Scope,
-    pub(crate) locals: Locals,
-    pub(crate) busy_micros: AtomicU64,
-}
-
-/// The request to cancel a task.
-///
-/// `CANCELLED` in the state word is set and cleared under the lock of this, together with `cancelled`; so
-/// whoever listens first finds the request, or the request finds the signal.
-#[derive(Default)]
-pub(crate) struct Request {
-    /// Why, until a region catches it.
-    pub(crate) cancelled: Option<Cancelled>,
-    /// Made when somebody first listens.
-    pub(crate) signal: Option<Arc<Signal>>,
-    /// The task was told that its runtime shuts down, which happens once.
-    pub(crate) is_shutdown: bool,
-}
-
-/// The done callbacks that were not called yet.
-#[derive(Default)]
-pub(crate) struct Callbacks {
-    pub(crate) waiting: VecDeque<(Snapshot, Callback)>,
-    /// A thread is calling them, and looks for more before it stops.
-    pub(crate) is_calling: bool,
-    /// One of them looks at the result.
-    pub(crate) is_looking: bool,
-}
-
-/// A done callback. It gets the header while the result is in place and nobody else touches it, and runs with the
-/// task-locals of the place where it was registered.
-pub(crate) type Callback = Box<dyn FnOnce(NonNull<Header>, &TaskInfo) + Send>;
 
 impl Node for Header {
     fn next(&self) -> *mut Self {
@@ -203,11 +174,12 @@ impl Header {
         write!(next, Cell::new(ptr::null_mut()));
         write!(join_waker, UnsafeCell::new(None));
         write!(cold, AtomicPtr::new(ptr::null_mut()));
-        write!(wait_reason, AtomicPtr::new(ptr::null_mut()));
         write!(id, Cell::new(birth.id));
         write!(parent, Cell::new(birth.parent));
         write!(location, Cell::new(birth.location));
+        write!(group, AtomicU64::new(0));
         write!(n_polls, AtomicU32::new(0));
+        write!(wait_kind, AtomicU8::new(0));
         write!(born, Cell::new(birth.born));
         write!(phase, Cell::new(Phase::Body));
         write!(is_local, Cell::new(birth.is_local));
@@ -249,18 +221,35 @@ impl Header {
         self.is_local.get()
     }
 
-    /// Counts a poll; only the polling thread calls it.
+    /// Counts a poll; only the polling thread calls it. What the task waited for is over.
     #[inline]
     pub(crate) fn count_poll(&self) {
         let n = self.n_polls.load(Ordering::Relaxed);
         self.n_polls.store(n.wrapping_add(1), Ordering::Relaxed);
+        self.wait_kind.store(0, Ordering::Relaxed);
     }
 
-    /// Says what the task is about to wait for; only the polling thread calls it.
+    /// Where the polling thread says what the task waits for.
     #[inline]
-    pub(crate) fn set_wait_reason(&self, reason: Option<&'static &'static str>) {
-        let pointer = reason.map_or(ptr::null_mut(), |reason| ptr::from_ref(reason).cast_mut());
-        self.wait_reason.store(pointer, Ordering::Relaxed);
+    pub(crate) fn waits(&self) -> Place<'_> {
+        Place {
+            kind: &self.wait_kind,
+            since: &self.wait_since,
+            resource: &self.wait_resource,
+        }
+    }
+
+    /// Says who awaits the handle, by the number of [`wait::me`](crate::wait::me); the handle calls it before it
+    /// sets `JOIN_WAKER`.
+    #[inline]
+    pub(crate) fn set_awaited_by(&self, id: u64) {
+        self.awaited_by.store(id, Ordering::Relaxed);
+    }
+
+    /// Says which group the task is in; called before the task is shared.
+    #[inline]
+    pub(crate) fn set_group(&self, number: u64) {
+        self.group.store(number, Ordering::Relaxed);
     }
 
     /// Whether the cold part was ever needed.
@@ -311,18 +300,20 @@ impl Header {
 
     /// A snapshot for people.
     pub(crate) fn info(&self) -> TaskInfo {
-        let state = self.state.load();
-        let reason = self.wait_reason.load(Ordering::Relaxed);
-        let state = if state.is_complete() {
-            TaskState::Finished
-        } else if state.is_running() {
-            TaskState::Running
-        } else if state.is_scheduled() {
-            TaskState::Scheduled
-        } else {
-            TaskState::Waiting
+        self.info_at(self.runtime().coarse_millis())
+    }
+
+    /// A snapshot for people; `now` is that of the runtime's clock, in milliseconds.
+    pub(crate) fn info_at(&self, now: u32) -> TaskInfo {
+        let (snapshot, waiting_on) = self.waiting(now);
+        let state = task_state(snapshot);
+        // Whoever read the clock may have done so before the task was born.
+        let age = now.wrapping_sub(self.born.get());
+        let age = if age > u32::MAX / 2 { 0 } else { age };
+        let awaited_by = match snapshot.has_join_waker() {
+            true => TaskId::from_number(self.awaited_by.load(Ordering::Relaxed)),
+            false => None,
         };
-        let age = self.runtime().coarse_millis().wrapping_sub(self.born.get());
         let cold = self.cold_if_any();
         TaskInfo {
             id: self.id(),
@@ -330,16 +321,44 @@ impl Header {
             spawned_at: self.location(),
             parent: self.parent.get(),
             state,
-            // SAFETY: null or a pointer to a static, see `set_wait_reason`.
-            waiting_on: unsafe { reason.as_ref() }
-                .copied()
-                .filter(|_| state == TaskState::Waiting),
+            waiting_on,
+            awaited_by,
+            group: self.group.load(Ordering::Relaxed),
             polls: u64::from(self.n_polls.load(Ordering::Relaxed)),
             busy: Duration::from_micros(
                 cold.map_or(0, |cold| cold.busy_micros.load(Ordering::Relaxed)),
             ),
             age: Duration::from_millis(u64::from(age)),
         }
+    }
+
+    /// What the task does, and what it waits for, of one moment.
+    fn waiting(&self, now: u32) -> (Snapshot, Option<Waiting>) {
+        loop {
+            let n_polls = self.n_polls.load(Ordering::Relaxed);
+            let snapshot = self.state.load();
+            if task_state(snapshot) != TaskState::Waiting {
+                return (snapshot, None);
+            }
+            let waiting = self.waits().read(now);
+            // A poll that began meanwhile may have written half of its own reason. That is rare; and what is told
+            // is for people.
+            if n_polls == self.n_polls.load(Ordering::Relaxed) {
+                return (snapshot, waiting);
+            }
+        }
+    }
+}
+
+fn task_state(snapshot: Snapshot) -> TaskState {
+    if snapshot.is_complete() {
+        TaskState::Finished
+    } else if snapshot.is_running() {
+        TaskState::Running
+    } else if snapshot.is_scheduled() {
+        TaskState::Scheduled
+    } else {
+        TaskState::Waiting
     }
 }
 
@@ -454,21 +473,88 @@ impl Drop for Retained {
 ///
 /// The count dropped to zero by the caller's release.
 pub(crate) unsafe fn free(header: NonNull<Header>) {
-    // SAFETY: the caller is the last to have the cell.
-    let this = unsafe { header.as_ref() };
-    // SAFETY: as above; nobody reads the slot any more.
-    let waker = this.join_waker.with_mut(|slot| unsafe { (*slot).take() });
-    let cold = this.cold.load(Ordering::Relaxed);
-    if waker.is_some() || !cold.is_null() {
-        // Destructors that ask for the current task must not find this one.
-        super::harness::outside_any_task(|| {
-            super::harness::ignore_panic(|| drop(waker));
-            // SAFETY: null, or `Header::cold` made it with a box; nobody else has the cell.
-            let cold = (!cold.is_null()).then(|| unsafe { Box::from_raw(cold) });
-            super::harness::ignore_panic(|| drop(cold));
-        });
+    // SAFETY: by the caller's promise.
+    let parts = unsafe { Parts::take(header) };
+    if parts.waker.is_some() || !parts.cold.is_null() {
+        parts.drop_all();
     }
-    let home = this.home();
+    // SAFETY: by the caller's promise.
+    unsafe { give_back(header) };
+}
+
+/// What a dead task leaves to be dropped.
+struct Parts {
+    waker: Option<Waker>,
+    cold: *mut Cold,
+}
+
+impl Parts {
+    /// # Safety
+    ///
+    /// The count of the task dropped to zero, and the caller was the last.
+    #[inline]
+    unsafe fn take(header: NonNull<Header>) -> Self {
+        // SAFETY: by the caller's promise nobody else has the cell.
+        let this = unsafe { header.as_ref() };
+        Self {
+            // SAFETY: as above; nobody reads the slot any more.
+            waker: this.join_waker.with_mut(|slot| unsafe { (*slot).take() }),
+            cold: this.cold.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Drops them, and what they alone kept alive: another dead task, perhaps, whose waker keeps the next. One
+    /// after the other, for a chain of joins may be longer than the stack.
+    #[inline(never)]
+    fn drop_all(self) {
+        let mut dead = self.drop_one();
+        while let Some(header) = dead {
+            // SAFETY: its count dropped to zero by `release_of`.
+            let parts = unsafe { Self::take(header) };
+            // SAFETY: as above.
+            unsafe { give_back(header) };
+            dead = parts.drop_one();
+        }
+    }
+
+    /// Returns the task whose last reference was the waker, for the caller to free.
+    #[inline]
+    fn drop_one(self) -> Option<NonNull<Header>> {
+        let foreign = match self.waker.map(super::harness::release_of) {
+            Some(Ok(dead)) if self.cold.is_null() => return dead,
+            Some(Ok(dead)) => {
+                drop_outside(None, self.cold);
+                return dead;
+            }
+            Some(Err(foreign)) => Some(foreign),
+            None => None,
+        };
+        drop_outside(foreign, self.cold);
+        None
+    }
+}
+
+/// Drops parts of a dead task: destructors that ask for the current task must not find that one.
+fn drop_outside(waker: Option<Waker>, cold: *mut Cold) {
+    super::harness::outside_any_task(|| {
+        super::harness::ignore_panic(|| drop(waker));
+        if !cold.is_null() {
+            // SAFETY: `Header::cold` made it with a box; nobody else has the cell.
+            let cold = unsafe { Box::from_raw(cold) };
+            super::harness::ignore_panic(|| drop(cold));
+        }
+    });
+}
+
+/// Gives a block back to its arena.
+///
+/// # Safety
+///
+/// The count of its task dropped to zero, the caller was the last, and has taken its [`Parts`].
+#[inline]
+unsafe fn give_back(header: NonNull<Header>) {
+    // SAFETY: the block is the caller's.
+    let home = unsafe { header.as_ref() }.home();
     if crate::scheduler::holds_arena(home) {
         // SAFETY: this thread holds the seat of the arena; its block keeps it alive.
         let arena = unsafe { home.as_ref() };
@@ -477,125 +563,6 @@ pub(crate) unsafe fn free(header: NonNull<Header>) {
     } else {
         // SAFETY: the block is ours and dead.
         unsafe { Arena::free_remote(home, header) };
-    }
-}
-
-/// What is told about a task's result before it is stored, and about its end after.
-///
-/// A group's child uses it to pass its error on and to be counted; a plain task has [`Plain`].
-#[doc(hidden)]
-pub trait Hook<O> {
-    /// What the join handle gives.
-    type Value;
-
-    /// Whether anybody wants to hear of the end.
-    const IS_FOLLOWED: bool = true;
-
-    /// Turns the outcome of the body into that of the handle. Runs where the body ran, after it was dropped
-    /// and before its cleanup.
-    fn outcome(&self, result: Result<O, super::JoinError>)
-    -> Result<Self::Value, super::JoinError>;
-
-    /// Whether it may be worth telling that nobody looked at the result. Quick: it is asked without debug mode too.
-    #[inline(always)]
-    fn may_be_lost(_result: &Result<Self::Value, super::JoinError>) -> bool {
-        false
-    }
-
-    /// What is lost, in words, if nobody looks at the result.
-    fn lost(_result: &Result<Self::Value, super::JoinError>) -> Option<String> {
-        None
-    }
-
-    /// What is around the group that the task belongs to.
-    fn surroundings(&self) -> Surroundings {
-        Surroundings::default()
-    }
-
-    /// Called once the task is complete, cleanup included, and its handle resolves.
-    fn finished(self);
-}
-
-/// The hook of a task that nobody follows.
-#[derive(Debug)]
-#[doc(hidden)]
-pub struct Plain;
-
-impl<O: 'static> Hook<O> for Plain {
-    type Value = O;
-    const IS_FOLLOWED: bool = false;
-
-    #[inline]
-    fn outcome(&self, result: Result<O, super::JoinError>) -> Result<O, super::JoinError> {
-        result
-    }
-
-    #[inline(always)]
-    fn may_be_lost(result: &Result<O, super::JoinError>) -> bool {
-        result.is_err() || crate::debug::lost::is_result::<O>()
-    }
-
-    fn lost(result: &Result<O, super::JoinError>) -> Option<String> {
-        match result {
-            Ok(value) => {
-                crate::debug::lost::error_in(value).map(|error| format!("failed: {error}"))
-            }
-            Err(error) => error
-                .panic_message()
-                .map(|text| format!("panicked: {text}")),
-        }
-    }
-
-    fn finished(self) {}
-}
-
-/// How a cell keeps a result: in itself, or on the heap if it is too big or too strictly aligned for a block.
-pub(crate) trait Keep {
-    type Kept<T>;
-
-    fn keep<T>(value: T) -> Self::Kept<T>;
-    fn give<T>(kept: Self::Kept<T>) -> T;
-    fn look<T>(kept: &Self::Kept<T>) -> &T;
-}
-
-/// Kept in the cell.
-pub(crate) struct Inline;
-
-impl Keep for Inline {
-    type Kept<T> = T;
-
-    #[inline(always)]
-    fn keep<T>(value: T) -> T {
-        value
-    }
-
-    #[inline(always)]
-    fn give<T>(kept: T) -> T {
-        kept
-    }
-
-    #[inline(always)]
-    fn look<T>(kept: &T) -> &T {
-        kept
-    }
-}
-
-/// Kept on the heap.
-pub(crate) struct Boxed;
-
-impl Keep for Boxed {
-    type Kept<T> = Box<T>;
-
-    fn keep<T>(value: T) -> Box<T> {
-        Box::new(value)
-    }
-
-    fn give<T>(kept: Box<T>) -> T {
-        *kept
-    }
-
-    fn look<T>(kept: &Box<T>) -> &T {
-        kept
     }
 }
 

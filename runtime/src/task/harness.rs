@@ -22,10 +22,9 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::Instant;
 
-use super::cell::{
-    Header, Hook, Keep, Mode, Outcome, Phase, Retained, Stage, Task, TaskCell, VTable, free,
-};
+use super::cell::{Header, Mode, Outcome, Phase, Retained, Stage, Task, TaskCell, VTable, free};
 use super::error::{JoinError, Panic};
+use super::hook::{Hook, Keep};
 use super::state::{AfterPoll, Wake};
 use crate::cancel::{Cancelled, Surroundings};
 use crate::context::{self, BUDGET, Restore};
@@ -353,7 +352,7 @@ unsafe fn drop_result<F: Future, H: Hook<F::Output>, K: Keep>(header: NonNull<He
 /// Reports an error or a panic that nobody looked at.
 #[cold]
 fn report_lost<F: Future, H: Hook<F::Output>>(header: &Header, result: &Outcome<F, H>) {
-    let is_seen = |cold: &super::cell::Cold| lock_std(&cold.on_finish).is_looking;
+    let is_seen = |cold: &super::cold::Cold| lock_std(&cold.on_finish).is_looking;
     if header.cold_if_any().is_some_and(is_seen) {
         return;
     }
@@ -580,6 +579,19 @@ unsafe fn drop_waker(data: *const ()) {
     let header = NonNull::new(data.cast::<Header>().cast_mut()).expect("made from a reference");
     // SAFETY: the waker owned a reference.
     drop(unsafe { Retained::from_raw(header) });
+}
+
+/// Gives up the reference of a task's waker, if it is one. The task, if that was the last: the caller frees it.
+pub(super) fn release_of(waker: Waker) -> Result<Option<NonNull<Header>>, Waker> {
+    if !std::ptr::eq(waker.vtable(), &raw const WAKER) {
+        return Err(waker);
+    }
+    let waker = ManuallyDrop::new(waker);
+    let header =
+        NonNull::new(waker.data().cast::<Header>().cast_mut()).expect("made from a reference");
+    // SAFETY: the waker owned a reference, which is given up here.
+    let is_last = unsafe { header.as_ref() }.state.release();
+    Ok(is_last.then_some(header))
 }
 
 /// Asks for the cancellation of a task; true if it was the first request and in time.

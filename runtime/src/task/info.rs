@@ -6,6 +6,8 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::wait::Waiting;
+
 /// The identity of a task, never used twice within a process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(pub(crate) NonZeroU64);
@@ -16,7 +18,18 @@ impl TaskId {
     /// If the number is zero: the counter begins at one and does not wrap within a process's life.
     #[inline]
     pub(crate) fn new(id: u64) -> Self {
-        Self(NonZeroU64::new(id).expect("ids begin at one"))
+        Self::from_number(id).expect("ids begin at one")
+    }
+
+    /// None for zero.
+    #[inline]
+    pub(crate) fn from_number(id: u64) -> Option<Self> {
+        NonZeroU64::new(id).map(Self)
+    }
+
+    #[inline]
+    pub(crate) fn number(self) -> u64 {
+        self.0.get()
     }
 }
 
@@ -46,6 +59,19 @@ pub enum TaskState {
     Finished,
 }
 
+impl TaskState {
+    /// One word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "ready",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Finished => "finished",
+        }
+    }
+}
+
 /// A snapshot of a task: who it is, where it came from and what it is doing.
 ///
 /// # Examples
@@ -73,8 +99,12 @@ pub struct TaskInfo {
     pub parent: Option<TaskId>,
     /// What it was doing when the snapshot was taken.
     pub state: TaskState,
-    /// What it waits for, if it waits for something of this runtime.
-    pub waiting_on: Option<&'static str>,
+    /// What it waits for, if it waits for something of `rt`.
+    pub waiting_on: Option<Waiting>,
+    /// Who polled its handle last, and keeps it: a task, or a call of `block_on`.
+    pub(crate) awaited_by: Option<TaskId>,
+    /// The number of the group that it is in, or zero.
+    pub(crate) group: u64,
     /// How often it has been polled.
     pub polls: u64,
     /// Time spent in polls. Measured in debug mode only, since it costs two clock readings a poll; zero

@@ -24,6 +24,7 @@ use super::info::{TaskId, TaskInfo};
 use crate::cancel::Cancelled;
 use crate::scheduler::{self, Shared};
 use crate::shim::lock_std;
+use crate::wait::{self, WaitKind};
 use crate::{context, coop, locals};
 
 /// A handle to a spawned task: a future of its result.
@@ -59,6 +60,16 @@ unsafe impl<T: Send> Send for JoinHandle<T> {}
 // `T: Send` and are called by one thread at a time.
 unsafe impl<T: Send> Sync for JoinHandle<T> {}
 impl<T> Unpin for JoinHandle<T> {}
+
+/// Whether the task of a handle is through.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Through,
+    /// Not yet, and from now on a waker is there.
+    Awaited,
+    /// Not yet, and the waker was there before.
+    StillAwaited,
+}
 
 impl<T> JoinHandle<T> {
     /// # Safety
@@ -181,7 +192,7 @@ impl<T> JoinHandle<T> {
         }));
     }
 
-    fn add_callback(&self, callback: super::cell::Callback) {
+    fn add_callback(&self, callback: super::cold::Callback) {
         let header = self.header();
         lock_std(&header.cold().on_finish)
             .waiting
@@ -252,13 +263,18 @@ impl<T> JoinHandle<T> {
 
     #[inline]
     fn poll_join(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
-        ready!(self.poll_end(cx));
-        Poll::Ready(self.take())
+        let number = self.id().number();
+        match self.poll_end(cx) {
+            End::Through => return Poll::Ready(self.take()),
+            End::Awaited => wait::begins(WaitKind::Task, number),
+            End::StillAwaited => wait::goes_on(WaitKind::Task, number),
+        }
+        Poll::Pending
     }
 
-    /// Ready once the task is through.
+    /// Asks whether the task is through, and has `cx` woken if it is not.
     #[inline]
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> End {
         assert!(
             !self.taken,
             "a JoinHandle was polled after it gave its result"
@@ -272,30 +288,27 @@ impl<T> JoinHandle<T> {
                     unsafe { (*slot).as_ref() }.is_some_and(|waker| waker.will_wake(cx.waker()))
                 });
                 if same || header.state.unset_join_waker().is_complete() {
-                    return self.finished_or_pending();
+                    return self.end_or(End::StillAwaited);
                 }
             }
             let waker = cx.waker().clone();
+            header.set_awaited_by(wait::me());
             // SAFETY: `JOIN_WAKER` is not set and the task was not complete, so the slot is ours.
             header
                 .join_waker
                 .with_mut(|slot| unsafe { *slot = Some(waker) });
             header.state.set_join_waker();
         }
-        self.finished_or_pending()
+        self.end_or(End::Awaited)
     }
 
     #[inline]
-    fn finished_or_pending(&self) -> Poll<()> {
+    fn end_or(&self, before: End) -> End {
         if self.is_finished() {
-            return Poll::Ready(());
+            End::Through
+        } else {
+            before
         }
-        context::with_task(|task| {
-            if let Some(task) = task {
-                task.set_wait_reason(Some(&"a task to finish"));
-            }
-        });
-        Poll::Pending
     }
 }
 
@@ -409,12 +422,21 @@ impl<T> Drop for OwnedTask<T> {
 /// Plumbing for the structured forms, which wait for many tasks at once.
 #[doc(hidden)]
 impl<T> JoinHandle<T> {
-    /// Ready once awaiting the handle would not wait; the result stays where it is, and no budget is used.
+    /// Ready once awaiting the handle would not wait; the result stays where it is, no budget is used, and it is up to
+    /// the caller to note what it waits for.
     pub fn poll_finished(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.taken || self.awaited_itself().is_some() {
             return Poll::Ready(());
         }
-        self.poll_end(cx)
+        match self.poll_end(cx) {
+            End::Through => Poll::Ready(()),
+            End::Awaited | End::StillAwaited => Poll::Pending,
+        }
+    }
+
+    /// Says which group the task is in, by a number that no other has meanwhile; called before the task can run.
+    pub fn belongs_to(&self, group: u64) {
+        self.header().set_group(group);
     }
 
     /// Takes back the waker that a poll left, so that nobody is called any more.
@@ -445,12 +467,12 @@ impl<T> JoinHandle<T> {
 }
 
 /// Whether a task is through, and whom to tell.
-type End = Mutex<(bool, Option<Waker>)>;
+type Ending = Mutex<(bool, Option<Waker>)>;
 
 impl<T> JoinHandle<T> {
     /// Resolves when the task is through, whatever its result, and does not need the handle.
     fn end(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let end: Arc<End> = Arc::default();
+        let end: Arc<Ending> = Arc::default();
         let theirs = end.clone();
         self.on_finish(move |_| {
             let mut end = lock_std(&theirs);

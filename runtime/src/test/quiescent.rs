@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use crate::context;
 use crate::scheduler::Shared;
 use crate::shim::lock_std;
+use crate::wait::{self, WaitKind};
 
 /// Resolves when every other task of the runtime waits: nothing is queued, no poll is under way, and no
 /// blocking job is running.
@@ -122,6 +123,7 @@ impl Future for Quiescent {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if let Some((shared, number)) = &self.place {
             if shared.quiescent.is_waiting(*number, cx.waker()) {
+                wait::goes_on(WaitKind::Quiet, 0);
                 return Poll::Pending;
             }
             return Poll::Ready(());
@@ -134,6 +136,7 @@ impl Future for Quiescent {
         };
         let number = shared.quiescent.add(cx.waker().clone());
         self.place = Some((shared, number));
+        wait::begins(WaitKind::Quiet, 0);
         Poll::Pending
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::Instant;
 use super::timers::{TimerKey, Timers};
-use crate::{context, coop, scheduler};
+use crate::wait::{self, WaitKind};
+use crate::{coop, scheduler};
 
 /// Waits until `duration` has passed since this call.
 ///
@@ -88,6 +89,7 @@ impl Future for Sleep {
         ready!(coop::poll_proceed(cx));
         if let Some((timers, key)) = &self.armed {
             if timers.update(*key, cx.waker()) {
+                wait::goes_on(WaitKind::Timer, timers.clock.nanos_of(self.deadline.0));
                 coop::restore();
                 return Poll::Pending;
             }
@@ -101,11 +103,7 @@ impl Future for Sleep {
         }
         let key = scheduler::arm(&timers, deadline, cx.waker().clone());
         self.armed = Some((timers, key));
-        context::with_task(|task| {
-            if let Some(task) = task {
-                task.set_wait_reason(Some(&"a timer"));
-            }
-        });
+        wait::begins(WaitKind::Timer, deadline);
         coop::restore();
         Poll::Pending
     }

@@ -94,7 +94,13 @@ fn everybody_who_arrives_is_let_through(in_one_step: bool) {
                 drop(line);
                 line = twin.lock();
             }
-            line.enqueue(0, waiter.as_ref(), (), std::task::Waker::noop().clone());
+            line.enqueue(
+                None,
+                0,
+                waiter.as_ref(),
+                (),
+                std::task::Waker::noop().clone(),
+            );
         }
         drop(line);
         let other_was_last = last.join().unwrap();

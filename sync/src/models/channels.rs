@@ -105,7 +105,7 @@ fn a_change_is_seen_or_wakes(counts_first: bool) {
         let has_seen = twin.0.load(Acquire) == 1;
         if !has_seen {
             let waker = std::task::Waker::noop().clone();
-            line.enqueue(0, waiter.as_ref(), (), waker);
+            line.enqueue(None, 0, waiter.as_ref(), (), waker);
         }
         drop(line);
         sender.join().unwrap();

@@ -66,7 +66,7 @@ fn a_change_after_the_look_is_told(stands_in_line_first: bool) {
         let waiter = pin!(Waiter::new());
         let enqueue = || {
             let mut line = twin.1.lock();
-            line.enqueue(0, waiter.as_ref(), (), Waker::noop().clone());
+            line.enqueue(None, 0, waiter.as_ref(), (), Waker::noop().clone());
         };
         let guard = block_on(twin.0.lock());
         let mut has_seen = *guard;

@@ -2,6 +2,7 @@
 
 use loom::thread;
 use rt_tasks_runtime::shim::Arc;
+use rt_tasks_runtime::wait::WaitKind;
 
 use super::{Watched, block_on, poll_and_drop};
 use crate::semaphore::RawSemaphore;
@@ -53,7 +54,7 @@ fn m2_a_read_write_lock_is_not_stuck_when_a_writer_gives_up() {
 fn no_writer_gets_in_between(in_one_step: bool) {
     const ALL: usize = Semaphore::MAX_PERMITS;
     loom::model(move || {
-        let shared = Arc::new((RawSemaphore::new(ALL), Watched::new()));
+        let shared = Arc::new((RawSemaphore::new(ALL, WaitKind::RwLock), Watched::new()));
         let other = Arc::clone(&shared);
         shared.0.try_take(ALL).unwrap();
         let writer = thread::spawn(move || {

@@ -97,7 +97,7 @@ impl Future for Pass<'_> {
             drop(line);
             line = this.gate.line.lock();
         }
-        line.enqueue(0, waiter, (), waker);
+        line.enqueue(None, 0, waiter, (), waker);
         Poll::Pending
     }
 }

@@ -38,6 +38,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rt_tasks_runtime::coop;
+use rt_tasks_runtime::wait::WaitKind;
 
 use super::store::Store;
 use super::{ShutDown, TaskDoneError, TryGetError, TryPutError};
@@ -247,7 +248,7 @@ impl<S> Shared<S> {
             drop(lines);
             return Poll::Ready(());
         }
-        lines.enqueue(JOINERS, waiter, Answer::None, waker);
+        lines.enqueue(WaitKind::QueueDone, JOINERS, waiter, Answer::None, waker);
         Poll::Pending
     }
 
@@ -370,7 +371,7 @@ impl<S> Shared<S> {
         let waker = cx.waker().clone();
         let mut lines = self.lines.lock();
         if !lines.has_item() && !lines.is_at_end() {
-            lines.enqueue(GETTERS, waiter, Answer::None, waker);
+            lines.enqueue(WaitKind::QueueItem, GETTERS, waiter, Answer::None, waker);
             return Poll::Pending;
         }
         if let Budget::Spent = budget {
@@ -483,7 +484,7 @@ impl<S> Shared<S> {
         let waker = cx.waker().clone();
         let mut lines = self.lines.lock();
         if !lines.is_shut_down && !lines.has_slot(self.capacity) {
-            lines.enqueue(PUTTERS, waiter, Answer::None, waker);
+            lines.enqueue(WaitKind::QueueSlot, PUTTERS, waiter, Answer::None, waker);
             return Poll::Pending;
         }
         if let Budget::Spent = budget {

@@ -20,6 +20,7 @@ use rt_tasks_runtime::const_unless_loom;
 use rt_tasks_runtime::coop;
 use rt_tasks_runtime::shim::atomic::AtomicUsize;
 use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
+use rt_tasks_runtime::wait::WaitKind;
 
 use super::{Closed, TryAcquireError};
 use crate::wait_list::{Left, Locked, WaitList, Waiter};
@@ -46,6 +47,8 @@ pub(crate) enum Request {
 /// `permit`: what was done before a permit was given back is seen by the one who gets it next. Giving back
 /// releases, taking acquires; through the line, the wait list orders the two.
 pub(crate) struct RawSemaphore {
+    /// What dumps say that waiters wait for.
+    kind: WaitKind,
     state: AtomicUsize,
     line: WaitList<(), Request>,
 }
@@ -55,9 +58,11 @@ impl RawSemaphore {
     pub(crate) const MAX_PERMITS: usize = usize::MAX >> 3;
 
     const_unless_loom! {
-        /// Makes a line in which nobody waits for so many permits, at most `MAX_PERMITS`.
-        pub(crate) const fn new(n_permits: usize) -> Self {
+        /// Makes a line in which nobody waits for so many permits, at most `MAX_PERMITS`; dumps call what they stand
+        /// for `kind`.
+        pub(crate) const fn new(n_permits: usize, kind: WaitKind) -> Self {
             Self {
+                kind,
                 state: AtomicUsize::new(n_permits * ONE),
                 line: WaitList::new(()),
             }
@@ -175,7 +180,7 @@ impl RawSemaphore {
         // ORDERING(permit): Acquire: permits that came back meanwhile are taken right here.
         let before = self.state.fetch_or(WAITERS, Acquire);
         if before & CLOSED == 0 && (before & WAITERS != 0 || before / ONE < n_permits) {
-            line.enqueue(0, waiter, Request::Wanted(n_permits), waker);
+            line.enqueue(self.kind, 0, waiter, Request::Wanted(n_permits), waker);
             return Poll::Pending;
         }
         // Nobody waits: `WAITERS` was not set, or the semaphore is closed, which emptied the line.

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use rt_tasks_runtime::coop;
+use rt_tasks_runtime::wait::{self, WaitKind};
 
 use crate::waiting::ReadyList;
 
@@ -176,6 +177,7 @@ where
         if this.stream.is_none() && this.running.n_running() == 0 {
             Poll::Ready(())
         } else {
+            wait::goes_on(WaitKind::Parts, 0);
             Poll::Pending
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
+use rt_tasks_runtime::wait::WaitKind;
 use rt_tasks_runtime::{JoinError, JoinHandle};
 
 use super::ready_list::ReadyList;
@@ -89,6 +90,7 @@ impl<T> Stream for AsCompleted<T> {
         }
         this.ready.watch(cx);
         let Some(index) = this.ready.pop() else {
+            this.ready.note(WaitKind::AnyTask, 0);
             return Poll::Pending;
         };
         let handle = &mut this.handles[index];

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
 use rt_tasks_runtime::shim::lock_std;
+use rt_tasks_runtime::wait::{self, WaitKind};
 use rt_tasks_runtime::{Cancelled, ScopeEnd, ScopedBody, Strike, task};
 use slab::Slab;
 
@@ -468,6 +469,7 @@ where
         }
         let n_children = lock_std(&this.core.state).children.len();
         if this.body_end.is_none() || n_children > 0 {
+            wait::goes_on(WaitKind::Parts, 0);
             return Poll::Pending;
         }
         this.core.close();

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use rt_tasks_runtime::wait::{self, WaitKind};
 use rt_tasks_runtime::{BodyEnd, Panic, ScopeEnd, ScopedBody, Sleep, sleep};
 
 use super::ready_list::ReadyList;
@@ -263,6 +264,7 @@ impl<F: Future> Racers<F> {
     /// The output of the winner, once everybody is through.
     fn poll_output(&mut self) -> Poll<F::Output> {
         if self.n_left > 0 {
+            wait::goes_on(WaitKind::Parts, 0);
             return Poll::Pending;
         }
         match self.output.take() {

@@ -5,15 +5,19 @@
 //! which is held for a push or a pop and never while a waker is called.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 
 use rt_tasks_runtime::shim::lock_std;
+use rt_tasks_runtime::wait::{self, WaitKind};
 
 /// The numbers of the children that want to be looked at, each at most once, and who is to be told.
 #[derive(Default)]
 pub(crate) struct ReadyList {
     state: Mutex<State>,
+    /// The latest `watch` began to wait, and did not go on.
+    is_new: AtomicBool,
 }
 
 #[derive(Default)]
@@ -64,9 +68,25 @@ impl ReadyList {
         } else {
             state.waker.replace(cx.waker().clone())
         };
+        self.is_new.store(!is_same, Ordering::Relaxed);
         drop(state);
         drop(before);
         n_ready
+    }
+
+    /// Says that the running task waits for the next push, and which children those may be: a group that they are in,
+    /// or zero.
+    pub(crate) fn note(&self, kind: WaitKind, group: u64) {
+        let note = match self.is_new.load(Ordering::Relaxed) {
+            true => wait::begins,
+            false => wait::goes_on,
+        };
+        note(kind, group);
+    }
+
+    /// What tells it from every other list that there is meanwhile.
+    pub(crate) fn number(&self) -> u64 {
+        std::ptr::from_ref(self).addr() as u64
     }
 
     /// The waker of a child.

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rt_tasks_runtime::task::Hook;
+use rt_tasks_runtime::wait::WaitKind;
 use rt_tasks_runtime::{
     CancelHandle, Instant, JoinError, JoinHandle, Timeout, Work, cleanup_now, report_lost,
     spawn_hooked, spawn_work, timeout, timeout_at,
@@ -152,6 +153,7 @@ impl<K, T> TaskSet<K, T> {
         }
         self.ended.watch(cx);
         let Some(number) = self.ended.pop() else {
+            self.ended.note(WaitKind::AnyTask, self.ended.number());
             return Poll::Pending;
         };
         match Pin::new(&mut self.children[number].handle).poll(cx) {
@@ -214,7 +216,11 @@ impl<K, T: Send + 'static> TaskSet<K, T> {
     {
         let location = Location::caller();
         self.enter(key, |entry| {
-            spawn_hooked(future, entry, None, location, |_| None)
+            let group = entry.ended.number();
+            spawn_hooked(future, entry, None, location, |task| {
+                task.belongs_to(group);
+                None
+            })
         })
     }
 
@@ -230,7 +236,11 @@ impl<K, T: Send + 'static> TaskSet<K, T> {
     {
         let location = Location::caller();
         self.enter(key, |entry| {
-            spawn_work(function, entry, Work::Blocking, None, location, |_| None)
+            let group = entry.ended.number();
+            spawn_work(function, entry, Work::Blocking, None, location, |task| {
+                task.belongs_to(group);
+                None
+            })
         })
     }
 
@@ -290,6 +300,7 @@ impl Future for Rest {
         if self.n_left == 0 {
             Poll::Ready(())
         } else {
+            self.ended.note(WaitKind::Group, self.ended.number());
             Poll::Pending
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rt_tasks_runtime::wait::WaitKind;
 use rt_tasks_runtime::{JoinHandle, Sleep, coop, sleep};
 
 use super::ready_list::ReadyList;
@@ -245,6 +246,11 @@ impl<T> Future for Wait<T> {
         {
             return Poll::Ready(self.end());
         }
+        let kind = match self.until.when {
+            When::AllCompleted => WaitKind::AllTasks,
+            When::FirstCompleted | When::FirstError => WaitKind::AnyTask,
+        };
+        self.ready.note(kind, 0);
         coop::restore();
         Poll::Pending
     }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use rt_tasks_runtime::coop;
 use rt_tasks_runtime::shim::atomic::Ordering::Acquire;
+use rt_tasks_runtime::wait::WaitKind;
 
 use super::{CHANGE, CLOSED, NO_RECEIVER, ONE, RecvError, Ref, Shared};
 use crate::wait_list::Waiter;
@@ -62,7 +63,7 @@ impl<T> Shared<T> {
             drop(lines);
             return Poll::Ready(version);
         }
-        lines.enqueue(CHANGE, waiter, (), waker);
+        lines.enqueue(WaitKind::Channel, CHANGE, waiter, (), waker);
         Poll::Pending
     }
 
@@ -86,7 +87,7 @@ impl<T> Shared<T> {
             drop(lines);
             return Poll::Ready(());
         }
-        lines.enqueue(NO_RECEIVER, waiter, (), waker);
+        lines.enqueue(WaitKind::Channel, NO_RECEIVER, waiter, (), waker);
         Poll::Pending
     }
 }

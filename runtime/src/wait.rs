@@ -1,0 +1,419 @@
+//! What a task waits for: how a leaf says it, and what can be told about it.
+//!
+//! A leaf operation that is about to return `Pending` says what it waits for, in the header of the task that polls
+//! it. That is a few plain stores, made only where a task waits anyhow; spawning, polling and waking know nothing
+//! of it, but that each poll begins with one store that makes the reason of the poll before void. So a reason
+//! cannot leak: it is over as soon as the task runs again (rule N15).
+//!
+//! Outside a task and outside `block_on` nothing is written: whoever calls this needs no runtime.
+//!
+//! # One reason for several waits
+//!
+//! A task may wait for several things at once (`select!`, `join!`). There is room for one: the first that says so in
+//! a poll, and a small count of the others. A timer, and whatever only collects what others wait for, is *weak*:
+//! it gives way, because what is behind a time limit is more telling than the limit.
+//!
+//! # Since when
+//!
+//! A leaf says whether it begins to wait or still does. The moment is taken from the clock that workers set when
+//! they look around, because reading the real one costs more than all the rest. Weak reasons have no moment.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use crate::context::{self, Context};
+use crate::shim::lock_std;
+use crate::task::TaskId;
+
+/// What something of `rt` waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum WaitKind {
+    /// One task to finish, by its handle.
+    Task = 1,
+    /// All of several tasks to finish: `join_all`, `gather`, `wait`.
+    AllTasks,
+    /// One of several tasks to finish: `TaskSet::next`, `as_completed`, `wait`.
+    AnyTask,
+    /// The children of a group that ends.
+    Group,
+    /// A lock.
+    Lock,
+    /// A permit of a semaphore.
+    Permit,
+    /// An event.
+    Event,
+    /// A condition variable.
+    Condition,
+    /// The others at a barrier.
+    Barrier,
+    /// An item of a queue.
+    QueueItem,
+    /// A free slot in a queue.
+    QueueSlot,
+    /// The items of a queue to be dealt with: `join`, until `task_done` was called for each.
+    QueueDone,
+    /// The other end of a channel.
+    Channel,
+    /// A promise.
+    Promise,
+    /// Another task that fills a once-cell.
+    Init,
+    /// A notification.
+    Notification,
+    /// A read-write lock.
+    RwLock,
+    /// A descriptor to be readable.
+    Readable,
+    /// A descriptor to be writable.
+    Writable,
+    /// What runs in the same task: racers, the children of a local group.
+    Parts,
+    /// A moment.
+    Timer,
+    /// Being asked to end.
+    Request,
+    /// The cleanup of a scope.
+    Cleanup,
+    /// Every other task to wait.
+    Quiet,
+}
+
+impl WaitKind {
+    const ALL: [Self; 24] = [
+        Self::Task,
+        Self::AllTasks,
+        Self::AnyTask,
+        Self::Group,
+        Self::Lock,
+        Self::Permit,
+        Self::Event,
+        Self::Condition,
+        Self::Barrier,
+        Self::QueueItem,
+        Self::QueueSlot,
+        Self::QueueDone,
+        Self::Channel,
+        Self::Promise,
+        Self::Init,
+        Self::Notification,
+        Self::RwLock,
+        Self::Readable,
+        Self::Writable,
+        Self::Parts,
+        Self::Timer,
+        Self::Request,
+        Self::Cleanup,
+        Self::Quiet,
+    ];
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(byte).checked_sub(1)?).copied()
+    }
+
+    /// Whether it gives way to anything else that the same task waits for.
+    #[inline]
+    const fn is_weak(self) -> bool {
+        matches!(
+            self,
+            Self::Parts | Self::Timer | Self::Request | Self::Cleanup
+        )
+    }
+
+    /// What a sentence calls it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Task => "a task to finish",
+            Self::AllTasks => "tasks to finish",
+            Self::AnyTask => "one of several tasks to finish",
+            Self::Group => "the children of its group",
+            Self::Lock => "a lock",
+            Self::Permit => "a permit of a semaphore",
+            Self::Event => "an event",
+            Self::Condition => "a condition variable",
+            Self::Barrier => "the others at a barrier",
+            Self::QueueItem => "an item of a queue",
+            Self::QueueSlot => "a free slot in a queue",
+            Self::QueueDone => "the items of a queue to be done",
+            Self::Channel => "the other end of a channel",
+            Self::Promise => "a promise",
+            Self::Init => "a cell that another one fills",
+            Self::Notification => "a notification",
+            Self::RwLock => "a read-write lock",
+            Self::Readable => "a descriptor to be readable",
+            Self::Writable => "a descriptor to be writable",
+            Self::Parts => "what runs inside it",
+            Self::Timer => "a timer",
+            Self::Request => "being asked to end",
+            Self::Cleanup => "cleanup",
+            Self::Quiet => "the others to wait",
+        }
+    }
+}
+
+impl fmt::Display for WaitKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a task waits for, as of the moment of a snapshot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// What kind of thing it is.
+    pub kind: WaitKind,
+    /// Which one: two tasks that wait for the same thing have the same number. It says no more than that.
+    pub resource: u64,
+    /// For how long, to about a millisecond; none for timers, and what only collects what others wait for.
+    pub for_long: Option<Duration>,
+    /// When a timer is due; zero if it is overdue.
+    pub due_in: Option<Duration>,
+    /// The task that is awaited, or that holds the lock, where that is known.
+    pub on: Option<TaskId>,
+    /// How many other things the task waits for at the same time; three may be more.
+    pub n_others: u8,
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.kind, self.on) {
+            (WaitKind::Task, Some(task)) => write!(f, "task #{task} to finish")?,
+            (WaitKind::Lock, Some(holder)) => write!(f, "a lock that #{holder} has")?,
+            (kind, _) => f.write_str(kind.as_str())?,
+        }
+        if self.n_others > 0 {
+            f.write_str(" and more")?;
+        }
+        match (self.for_long, self.due_in) {
+            (Some(long), _) => write!(f, ", for {long:.1?}"),
+            (None, Some(due)) => write!(f, ", due in {due:.1?}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// The low bits of the byte: a kind, or zero.
+const KIND: u8 = 0b0011_1111;
+
+/// One more thing that the task waits for.
+const OTHER: u8 = 0b0100_0000;
+
+/// As many others as there is room for.
+const MAX_OTHERS: u8 = u8::MAX / OTHER;
+
+/// Where one waiter's reason is kept: the fields of a header, or of a caller of `block_on`.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) kind: &'a AtomicU8,
+    pub(crate) since: &'a AtomicU32,
+    pub(crate) resource: &'a AtomicU64,
+}
+
+impl Place<'_> {
+    /// Notes a reason; `begins_at` is none where the wait began before.
+    #[inline]
+    fn note(self, kind: WaitKind, resource: u64, begins_at: Option<u32>) {
+        if self.kind.load(Ordering::Relaxed) == 0 || self.gives_way(kind) {
+            self.resource.store(resource, Ordering::Relaxed);
+            if let (Some(now), false) = (begins_at, kind.is_weak()) {
+                self.since.store(now, Ordering::Relaxed);
+            }
+            self.kind.store(kind as u8, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the reason that is there gives way to another; if not, that is counted.
+    #[cold]
+    fn gives_way(self, kind: WaitKind) -> bool {
+        let before = self.kind.load(Ordering::Relaxed);
+        if kind.is_weak() {
+            return false;
+        }
+        let is_weak = WaitKind::from_byte(before & KIND).is_some_and(WaitKind::is_weak);
+        if !is_weak && before / OTHER < MAX_OTHERS {
+            self.kind.store(before + OTHER, Ordering::Relaxed);
+        }
+        is_weak
+    }
+
+    /// What is waited for, if anything is; `now` in milliseconds of the runtime's clock.
+    pub(crate) fn read(self, now: u32) -> Option<Waiting> {
+        let byte = self.kind.load(Ordering::Relaxed);
+        let kind = WaitKind::from_byte(byte & KIND)?;
+        let resource = self.resource.load(Ordering::Relaxed);
+        let since = self.since.load(Ordering::Relaxed);
+        // The clock that workers set may be behind or ahead of the one that `now` was read from.
+        let millis = now.wrapping_sub(since).min(u32::MAX / 2);
+        let on = match kind {
+            WaitKind::Task => resource,
+            WaitKind::Lock => Holder::look_up(resource),
+            _ => 0,
+        };
+        let due =
+            Duration::from_nanos(resource).saturating_sub(Duration::from_millis(u64::from(now)));
+        Some(Waiting {
+            kind,
+            resource,
+            due_in: (kind == WaitKind::Timer).then_some(due),
+            for_long: (!kind.is_weak()).then(|| Duration::from_millis(u64::from(millis))),
+            on: TaskId::from_number(on),
+            n_others: byte / OTHER,
+        })
+    }
+}
+
+/// The place of whoever is being polled on this thread.
+#[inline]
+fn place(cx: &Context) -> Option<Place<'_>> {
+    // SAFETY: context invariant 3.
+    if let Some(task) = unsafe { cx.task.get().as_ref() } {
+        return Some(task.waits());
+    }
+    // SAFETY: context invariant 6.
+    Some(unsafe { cx.caller.get().as_ref() }?.waits())
+}
+
+/// Says that the running task is about to wait for something, from now on.
+#[inline]
+pub fn begins(kind: WaitKind, resource: u64) {
+    context::with(|cx| {
+        if let Some(place) = place(cx) {
+            // SAFETY: context invariant 1.
+            let now = unsafe { cx.runtime.get().as_ref() }.map(|runtime| runtime.coarse_millis());
+            place.note(kind, resource, Some(now.unwrap_or(0)));
+        }
+    });
+}
+
+/// Says that the running task goes on waiting for something that it waited for before this poll.
+#[inline]
+pub fn goes_on(kind: WaitKind, resource: u64) {
+    context::with(|cx| {
+        if let Some(place) = place(cx) {
+            place.note(kind, resource, None);
+        }
+    });
+}
+
+/// The number of what runs here: that of the task, or of the call of `block_on`; zero if it is neither.
+#[must_use]
+#[inline]
+pub fn me() -> u64 {
+    context::with(|cx| {
+        // SAFETY: context invariant 3.
+        if let Some(task) = unsafe { cx.task.get().as_ref() } {
+            return task.id().number();
+        }
+        // SAFETY: context invariant 6.
+        unsafe { cx.caller.get().as_ref() }.map_or(0, |caller| caller.id.number())
+    })
+}
+
+/// Who has a thing that others wait for.
+///
+/// A dump cannot look into a lock: it may be gone the next moment. So a lock over which tasks contend enters
+/// itself in a table, under a number that is never used again, and says there who has it. Made when somebody first
+/// has to wait, and kept as long as the lock.
+pub struct Holder {
+    number: u64,
+    id: std::sync::Arc<AtomicU64>,
+}
+
+type Holders = Mutex<HashMap<u64, std::sync::Arc<AtomicU64>>>;
+
+fn holders() -> &'static Holders {
+    static HOLDERS: OnceLock<Holders> = OnceLock::new();
+    HOLDERS.get_or_init(Holders::default)
+}
+
+impl Holder {
+    /// Enters a thing that `id`, as [`me`] gave it, has now.
+    #[must_use]
+    pub fn enter(id: u64) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let id = std::sync::Arc::new(AtomicU64::new(id));
+        lock_std(holders()).insert(number, id.clone());
+        Self { number, id }
+    }
+
+    /// From now on `id` has it.
+    #[inline]
+    pub fn set(&self, id: u64) {
+        self.id.store(id, Ordering::Relaxed);
+    }
+
+    /// What waiters give as their resource.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Who has the thing with this number; zero if that is no task, or the thing is gone.
+    fn look_up(number: u64) -> u64 {
+        lock_std(holders())
+            .get(&number)
+            .map_or(0, |id| id.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        lock_std(holders()).remove(&self.number);
+    }
+}
+
+impl fmt::Debug for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Holder")
+            .field("number", &self.number)
+            .field("id", &self.id)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_its_own_byte() {
+        for kind in WaitKind::ALL {
+            assert_eq!(WaitKind::from_byte(kind as u8), Some(kind));
+            assert_eq!(kind as u8 & !KIND, 0, "{kind:?} leaves the count alone");
+        }
+        assert_eq!(WaitKind::from_byte(0), None);
+        assert_eq!(WaitKind::from_byte(KIND), None);
+    }
+
+    #[test]
+    fn the_first_strong_reason_stays_and_weak_ones_give_way() {
+        let (kind, since, resource) = Default::default();
+        let place = Place {
+            kind: &kind,
+            since: &since,
+            resource: &resource,
+        };
+        assert_eq!(place.read(0), None);
+        place.note(WaitKind::Timer, 1, Some(10));
+        place.note(WaitKind::Request, 2, Some(20));
+        let first = place.read(50).unwrap();
+        assert_eq!((first.kind, first.resource), (WaitKind::Timer, 1));
+        assert_eq!(first.for_long, None);
+        place.note(WaitKind::Event, 3, Some(30));
+        place.note(WaitKind::Timer, 1, None);
+        for _ in 0..5 {
+            place.note(WaitKind::Barrier, 4, Some(40));
+        }
+        let last = place.read(50).unwrap();
+        assert_eq!((last.kind, last.resource), (WaitKind::Event, 3));
+        assert_eq!(last.for_long, Some(Duration::from_millis(20)));
+        assert_eq!(last.n_others, 3);
+    }
+}

@@ -1,0 +1,9 @@
+//! What can be seen of a running program: what each task waits for, who waits for whom, and deadlocks.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cycles;
+mod edges;
+mod picture;
+mod waits;
