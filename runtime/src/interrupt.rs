@@ -60,6 +60,11 @@ impl Builder {
     }
 }
 
+/// Whether anybody waits for a signal.
+pub(crate) fn is_signal_awaited() -> bool {
+    crate::signals::is_any_awaited()
+}
+
 /// Runs a future on this thread; Ctrl-C cancels it, if the runtime was built so.
 #[track_caller]
 pub(crate) fn block_on<F: Future>(handle: &Handle, future: F) -> F::Output {

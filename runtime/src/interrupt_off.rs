@@ -9,3 +9,8 @@ use crate::runtime::Handle;
 pub(crate) fn block_on<F: Future>(handle: &Handle, future: F) -> F::Output {
     handle.block_on(future)
 }
+
+/// Whether anybody waits for a signal.
+pub(crate) fn is_signal_awaited() -> bool {
+    false
+}

@@ -32,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) debug: bool,
     pub(crate) slow_poll: Duration,
     pub(crate) virtual_time: bool,
+    pub(crate) report_deadlocks: bool,
     chaos: Option<u64>,
     #[cfg_attr(not(all(unix, feature = "signal")), expect(dead_code))]
     pub(crate) cancel_on_ctrl_c: bool,
@@ -121,6 +122,7 @@ impl Builder {
                 debug: std::env::var_os("RT_DEBUG").is_some_and(|value| value == "1"),
                 slow_poll: Duration::from_millis(100),
                 virtual_time: false,
+                report_deadlocks: true,
                 chaos: None,
                 cancel_on_ctrl_c: false,
                 stack_size: None,
@@ -494,22 +496,6 @@ impl Handle {
             n_blocking_queued: self.shared.blocking.n_queued(),
             n_blocking_threads: self.shared.blocking.n_threads(),
         }
-    }
-
-    /// A picture of every task and what it waits for. From any thread, also while every worker is blocked.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use rt_tasks_runtime as rt;
-    /// let runtime = rt::Builder::new().build()?;
-    /// runtime.spawn(std::future::pending::<()>());
-    /// assert_eq!(runtime.handle().dump().tasks().len(), 1);
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    #[must_use]
-    pub fn dump(&self) -> Dump {
-        Dump::take(&self.shared)
     }
 }
 

@@ -23,6 +23,7 @@ use slab::Slab;
 use crate::interrupt;
 use crate::shim::lock_std;
 use crate::task::ignore_panic;
+use crate::wait::{self, WaitKind};
 
 /// Signals have smaller numbers than this, on all systems.
 const END: i32 = 128;
@@ -45,6 +46,8 @@ struct Board {
 /// What the thread and one listener share.
 struct Place {
     signal: i32,
+    /// The runtime's own: nobody waits for it.
+    is_quiet: bool,
     is_raised: bool,
     waker: Option<Waker>,
 }
@@ -102,6 +105,13 @@ pub(crate) fn is_listened_to(signal: i32) -> bool {
     places.any(|place| place.signal == signal)
 }
 
+/// Whether anybody waits for a signal.
+pub(crate) fn is_any_awaited() -> bool {
+    let board = lock_std(&BOARD);
+    let mut places = board.listeners.iter().map(|(_, place)| place);
+    places.any(|place| !place.is_quiet && place.waker.is_some())
+}
+
 /// Hears of each signal of one kind from its making on.
 pub struct Listener {
     /// Its place on the board.
@@ -116,6 +126,7 @@ impl Listener {
     /// There is no such signal or it cannot be caught; or the system refuses a descriptor or a thread.
     pub fn new(signal: i32) -> io::Result<Self> {
         let listener = Self::quiet(signal)?;
+        lock_std(&BOARD).listeners[listener.key].is_quiet = false;
         if signal == SIGINT {
             interrupt::is_heard();
         }
@@ -132,6 +143,7 @@ impl Listener {
         board.watch(signal)?;
         let key = board.listeners.insert(Place {
             signal,
+            is_quiet: true,
             is_raised: false,
             waker: None,
         });
@@ -148,7 +160,16 @@ impl Listener {
         if !was_raised {
             std::mem::swap(&mut place.waker, &mut waker);
         }
+        let (signal, is_quiet) = (place.signal, place.is_quiet);
         drop(board);
+        if !was_raised && !is_quiet {
+            let note = if waker.is_some() {
+                wait::goes_on
+            } else {
+                wait::begins
+            };
+            note(WaitKind::Signal, signal.unsigned_abs().into());
+        }
         if was_raised {
             Poll::Ready(())
         } else {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::debug::{Ignores, SlowPoll};
+use crate::scheduler::Deadlock;
 use crate::task::{Panic, TaskInfo};
 
 /// Something that went wrong where nobody waits for a result; given to `Builder::on_unhandled`, or printed to
@@ -50,6 +51,7 @@ enum Kind {
     },
     CleanupOutside,
     LeftOpen(usize),
+    Deadlock(Box<Deadlock>),
 }
 
 impl Unhandled {
@@ -152,6 +154,10 @@ impl Unhandled {
         )
     }
 
+    pub(crate) fn deadlock(deadlock: Deadlock) -> Self {
+        Self::new(Kind::Deadlock(Box::new(deadlock)))
+    }
+
     /// The panic, if it was one.
     #[must_use]
     pub fn panic(&self) -> Option<&Panic> {
@@ -191,7 +197,7 @@ impl Unhandled {
                     f,
                     "task {label} spawned at {place} was not through when its runtime ended, and nobody waits for it"
                 )?;
-                match task.waiting_on {
+                match &task.waiting_on {
                     Some(what) => write!(f, "; it waits for {what}"),
                     None => Ok(()),
                 }
@@ -216,6 +222,12 @@ impl Unhandled {
             ),
             other => unreachable!("told elsewhere: {other:?}"),
         }
+    }
+
+    /// Whether it is a `block_on` that can never return.
+    #[must_use]
+    pub fn is_deadlock(&self) -> bool {
+        matches!(self.kind, Kind::Deadlock(_))
     }
 
     pub(crate) fn print(&self) {
@@ -263,6 +275,7 @@ impl fmt::Display for Unhandled {
                  and memory (ulimit -u, cgroup pids.max)"
             ),
             Kind::Poller(error) => write!(f, "waiting for I/O failed: {error}"),
+            Kind::Deadlock(deadlock) => deadlock.fmt(f),
             _ => self.fmt_debug(f),
         }
     }

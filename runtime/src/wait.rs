@@ -71,6 +71,8 @@ pub enum WaitKind {
     Readable,
     /// A descriptor to be writable.
     Writable,
+    /// A signal of the system.
+    Signal,
     /// What runs in the same task: racers, the children of a local group.
     Parts,
     /// A moment.
@@ -84,7 +86,7 @@ pub enum WaitKind {
 }
 
 impl WaitKind {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 25] = [
         Self::Task,
         Self::AllTasks,
         Self::AnyTask,
@@ -104,6 +106,7 @@ impl WaitKind {
         Self::RwLock,
         Self::Readable,
         Self::Writable,
+        Self::Signal,
         Self::Parts,
         Self::Timer,
         Self::Request,
@@ -147,6 +150,7 @@ impl WaitKind {
             Self::RwLock => "a read-write lock",
             Self::Readable => "a descriptor to be readable",
             Self::Writable => "a descriptor to be writable",
+            Self::Signal => "a signal",
             Self::Parts => "what runs inside it",
             Self::Timer => "a timer",
             Self::Request => "being asked to end",

@@ -4,6 +4,9 @@
 mod support;
 
 mod cycles;
+mod deadlocks;
 mod edges;
 mod picture;
+mod programs;
+mod trouble;
 mod waits;

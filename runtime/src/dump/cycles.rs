@@ -93,6 +93,14 @@ impl Dump {
         cycles.map(|nodes| self.cycle(&graph, nodes)).collect()
     }
 
+    /// A circle that this call of `block_on`, or task, waits for, so that it can never go on.
+    pub(crate) fn deadlock_of(&self, id: TaskId) -> Option<Cycle> {
+        let graph = self.graph();
+        let mut search = Search::new(&graph);
+        search.visit(graph.node(id)?, |node| graph.needs_all[node]);
+        search.cycles.first().map(|nodes| self.cycle(&graph, nodes))
+    }
+
     fn cycle(&self, graph: &Graph, nodes: &[usize]) -> Cycle {
         Cycle {
             steps: nodes.iter().map(|&node| self.step(node)).collect(),

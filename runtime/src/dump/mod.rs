@@ -15,6 +15,7 @@ use std::time::Duration;
 
 pub use cycles::{Cycle, Step};
 
+use crate::runtime::Handle;
 use crate::scheduler::Shared;
 use crate::task::{TaskId, TaskInfo, TaskState};
 use crate::wait::{WaitKind, Waiting};
@@ -90,6 +91,24 @@ pub fn dump() -> Dump {
     match crate::context::runtime() {
         Some(shared) => Dump::take(&shared),
         None => panic!("rt::dump: {}", crate::NO_RUNTIME),
+    }
+}
+
+impl Handle {
+    /// A picture of every task and what it waits for. From any thread, also while every worker is blocked.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use rt_tasks_runtime as rt;
+    /// let runtime = rt::Builder::new().build()?;
+    /// runtime.spawn(std::future::pending::<()>());
+    /// assert_eq!(runtime.handle().dump().tasks().len(), 1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn dump(&self) -> Dump {
+        Dump::take(&self.shared)
     }
 }
 

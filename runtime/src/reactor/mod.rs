@@ -78,6 +78,11 @@ impl Reactor {
         self.poller.wait(events, timeout)
     }
 
+    /// Whether anybody waits for a descriptor.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.table.is_awaited()
+    }
+
     /// Marks what `events` report and wakes who waited for it; returns how many were woken.
     ///
     /// Other threads may wait and dispatch meanwhile. Wakers are called with no lock held.

@@ -125,6 +125,13 @@ impl Table {
         vacancies.len - vacancies.free.len()
     }
 
+    /// Whether anybody waits for a source.
+    pub(super) fn is_awaited(&self) -> bool {
+        let len = lock(&self.vacancies).len;
+        let mut slots = (0..len).filter_map(|index| self.at(index));
+        slots.any(|slot| slot.look().waiting() != (false, false))
+    }
+
     /// Refuses new sources, closes all slots and wakes everyone who waits.
     pub(super) fn close(&self) {
         let mut vacancies = lock(&self.vacancies);

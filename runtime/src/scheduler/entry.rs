@@ -59,6 +59,7 @@ pub(crate) fn schedule(task: Task) {
         // SAFETY: the arena of a task that is not complete keeps its runtime alive.
         let shared = unsafe { &*shared };
         let Some(seat) = seat else {
+            shared.note_waker();
             return shared.inject(task);
         };
         let n_queued = if in_task {

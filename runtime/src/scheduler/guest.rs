@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::caller::Caller;
+use super::deadlock::Vigil;
 use super::seat::Seat;
 use super::worker::{Turn, Worker};
 use crate::blocking::Job;
@@ -33,6 +34,7 @@ use crate::locals::{Frame, Outside};
 use crate::platform::{Inside, NEVER, Parker};
 use crate::shim::lock_std;
 use crate::task::Ran;
+use crate::unhandled::Unhandled;
 
 /// Wakes the future of one `block_on`.
 pub(super) struct MainWaker {
@@ -77,7 +79,10 @@ impl MainWaker {
     /// Has the guest look around.
     pub(super) fn nudge(&self) {
         match self.shared.upgrade() {
-            Some(shared) => self.parker.unpark(shared.interrupt()),
+            Some(shared) => {
+                shared.note_waker();
+                self.parker.unpark(shared.interrupt());
+            }
             None => self.parker.unpark(None::<&crate::reactor::Reactor>),
         }
     }
@@ -118,6 +123,8 @@ struct Guest<'a> {
     counted_on: Option<&'a Seat>,
     /// Tasks that were queued when the future was woken in its own poll, and run before it.
     n_ahead: usize,
+    /// Looks whether it can ever return.
+    vigil: Vigil,
     /// The context of before.
     before: Before,
     /// In debug mode: the seat that this thread held, and what it polled there, which waits meanwhile.
@@ -178,6 +185,7 @@ impl<'a> Guest<'a> {
             entry,
             counted_on: None,
             n_ahead: 0,
+            vigil: Vigil::new(),
             before,
             aside: None,
             place,
@@ -252,7 +260,9 @@ impl<'a> Guest<'a> {
                 Turn::Idle => {
                     self.n_ahead = 0;
                     if !main.is_woken() {
+                        worker.set_patience(self.vigil.patience(self.shared));
                         worker.park(|| main.is_woken());
+                        self.look_for_deadlock();
                     }
                 }
                 Turn::LostSeat => {
@@ -270,6 +280,17 @@ impl<'a> Guest<'a> {
                 worker.rest();
                 return;
             }
+        }
+    }
+
+    /// Says so, if the call can never return.
+    fn look_for_deadlock(&mut self) {
+        if self.seat().is_none() {
+            return;
+        }
+        if let Some(deadlock) = self.vigil.look(self.shared, &self.main) {
+            assert!(!self.shared.clock.jumps(), "{deadlock}");
+            self.shared.report(Unhandled::deadlock(deadlock));
         }
     }
 

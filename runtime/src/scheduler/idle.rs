@@ -99,6 +99,13 @@ impl Idle {
         n == opened as u32 && self.opened.load(Ordering::Relaxed) == opened
     }
 
+    /// How many seats are idle, as they were seen one after the other.
+    pub(crate) fn n_idle(&self) -> usize {
+        let load = |word: &CachePadded<AtomicU64>| word.load(Ordering::Relaxed);
+        let n: u32 = self.words.iter().map(|word| load(word).count_ones()).sum();
+        n as usize
+    }
+
     /// Seats that are open: the workers' and those of spares.
     pub(crate) fn n_open(&self) -> usize {
         // ORDERING(idle): Acquire, for what a seat queued before it closed.

@@ -20,11 +20,13 @@
 
 mod caller;
 mod chaos;
+mod deadlock;
 mod entry;
 pub(crate) mod guest;
 pub(crate) mod idle;
 pub(crate) mod injector;
 mod monitor;
+mod numbers;
 mod poller;
 mod run_queue;
 mod seat;
@@ -39,6 +41,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 pub(crate) use caller::Caller;
+pub(crate) use deadlock::Deadlock;
 pub(crate) use entry::{
     alloc, arm, count_end, current_timers, holds_arena, random_below, schedule, submit, tell_closer,
 };
@@ -100,6 +103,8 @@ pub(crate) struct Shared {
     standing: Mutex<Vec<Arc<MainWaker>>>,
     closing_waker: Mutex<Option<std::task::Waker>>,
     settling: Mutex<()>,
+    /// A thread that does not work for this runtime has woken something of it.
+    is_woken_from_outside: AtomicBool,
     pub(crate) quiescent: crate::test::Waiters,
     monitor: monitor::Monitor,
     /// In debug mode.
@@ -173,6 +178,7 @@ impl Shared {
             standing: Mutex::new(Vec::new()),
             closing_waker: Mutex::new(None),
             settling: Mutex::new(()),
+            is_woken_from_outside: AtomicBool::new(false),
             quiescent: crate::test::Waiters::default(),
             monitor: monitor::Monitor::new(),
             debug: config
@@ -567,28 +573,6 @@ impl Shared {
         for arena in pinned {
             arena.walk(&mut visit);
         }
-    }
-
-    pub(crate) fn n_spawned(&self) -> u64 {
-        let on_seats: u64 = self.seats.ever_used().map(Seat::n_spawned).sum();
-        on_seats + self.n_spawned_outside.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn n_ended(&self) -> u64 {
-        let on_seats: u64 = self.seats.ever_used().map(Seat::n_ended).sum();
-        on_seats + self.n_ended_outside.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn n_injected(&self) -> usize {
-        self.injector.len()
-    }
-
-    pub(crate) fn n_rescues(&self) -> u32 {
-        self.monitor.n_rescues()
-    }
-
-    pub(crate) fn n_polls(&self) -> u64 {
-        self.seats.ever_used().map(Seat::n_polls).sum()
     }
 }
 

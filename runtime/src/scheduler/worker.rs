@@ -49,6 +49,8 @@ pub(super) struct Worker<'a> {
     is_home: bool,
     /// Tasks are not just run: the seed disturbs them, or debug mode watches them.
     is_special: bool,
+    /// How long it may sleep where nothing else wakes it.
+    patience: Cell<Option<Duration>>,
 }
 
 impl<'a> Worker<'a> {
@@ -66,6 +68,7 @@ impl<'a> Worker<'a> {
             is_searching: Cell::new(true),
             is_home: true,
             is_special: shared.is_special(),
+            patience: Cell::new(None),
         }
     }
 
@@ -104,7 +107,13 @@ impl<'a> Worker<'a> {
             is_searching: Cell::new(false),
             is_home: false,
             is_special: shared.is_special(),
+            patience: Cell::new(None),
         }
+    }
+
+    /// Has it get up after so long, though nobody woke it.
+    pub(super) fn set_patience(&self, patience: Option<Duration>) {
+        self.patience.set(patience);
     }
 
     fn holder(&self) -> &super::seat::HolderPart {
@@ -309,6 +318,7 @@ impl<'a> Worker<'a> {
         }
         let deadline = self.seat.timers.next().min(shared.outside_timers.next());
         let timeout = shared.platform.sleep_limit(now, deadline);
+        let timeout = timeout.or(self.patience.get());
         let turn = shared
             .reactor
             .get()

@@ -1,0 +1,74 @@
+//! Programs in `examples/trouble`, each wrong in one way: what is told of them names the right task, place and reason.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rt::Builder;
+
+use crate::support::must_end;
+use crate::trouble::{never_done, own_lock, two_locks};
+
+/// What is told of a program that can never end, and that all of it is there.
+fn assert_told<F: Future<Output = ()> + 'static>(
+    program: fn() -> F,
+    parts: &'static [&'static str],
+) {
+    must_end("until it is told", move || {
+        let runtime = Builder::new()
+            .workers(2)
+            .virtual_time(true)
+            .build()
+            .unwrap();
+        let hangs = AssertUnwindSafe(|| runtime.block_on(program()));
+        let panic = catch_unwind(hangs).expect_err("it can never return");
+        let text = panic.downcast_ref::<String>().unwrap();
+        for part in parts {
+            assert!(text.contains(part), "{part:?} is not in {text}");
+        }
+    });
+}
+
+/// N15: two locks taken in two orders.
+#[test]
+fn n15_two_locks_are_told_with_their_circle() {
+    assert_told(
+        two_locks::transfer_and_audit,
+        &[
+            "can never return, because tasks wait for one another",
+            "deadlock:",
+            "`transfer` spawned at ",
+            "`audit` spawned at ",
+            "examples/trouble/two_locks.rs:11:",
+            "examples/trouble/two_locks.rs:19:",
+            "waits for a lock that #",
+        ],
+    );
+}
+
+/// N15: a lock taken twice.
+#[test]
+fn n15_a_lock_taken_twice_is_told() {
+    assert_told(
+        own_lock::print_total,
+        &[
+            "can never return",
+            "waits for a lock that #",
+            "deadlock:\n  block_on #",
+        ],
+    );
+}
+
+/// N15: items that are never done.
+#[test]
+fn n15_items_that_are_never_done_are_told() {
+    assert_told(
+        never_done::print_pages,
+        &[
+            "waits, and nothing goes on in its runtime",
+            "waits for the items of a queue to be done",
+            "`worker` at ",
+            "examples/trouble/never_done.rs:13:",
+            "waits for an item of a queue",
+        ],
+    );
+}

@@ -1,0 +1,9 @@
+//! Programs that are wrong in one way; their `main` is for those who run them.
+#![allow(dead_code)]
+
+#[path = "../../examples/trouble/never_done.rs"]
+pub(crate) mod never_done;
+#[path = "../../examples/trouble/own_lock.rs"]
+pub(crate) mod own_lock;
+#[path = "../../examples/trouble/two_locks.rs"]
+pub(crate) mod two_locks;
