@@ -112,11 +112,7 @@ fn faults(page: &str, tests: &Tests) -> Vec<String> {
 
     let tested = rows(page, "## Rows with a test");
     let without = rows(page, "## Rows without a program");
-    let waiting = rows(page, "## Rows that wait for something");
-    for row in without
-        .iter()
-        .filter(|row| tested.contains(**row) || waiting.contains(**row))
-    {
+    for row in without.iter().filter(|row| tested.contains(**row)) {
         faults.push(format!("{row}: it has no program, and has one"));
     }
     let mut known = BTreeSet::new();
@@ -125,7 +121,7 @@ fn faults(page: &str, tests: &Tests) -> Vec<String> {
         known.extend((1..=n_rows).map(|number| format!("{}-{number:02}", cells[0])));
     }
     let mut left = known.clone();
-    for row in tested.iter().chain(&without).chain(&waiting) {
+    for row in tested.iter().chain(&without) {
         left.remove(*row);
         if !known.contains(*row) {
             faults.push(format!("{row}: there is no such row"));
@@ -153,8 +149,7 @@ fn each_fault_is_found() {
         format!(
             "# Programs of tutorials\n\n|t|r|w|\n|-|-|-|\n| S0 | 2 | x |\n\n\
              ## Rows with a test\n\n|r|f|t|w|\n|-|-|-|-|\n{rows}\n\n\
-             ## Rows without a program\n\n|r|w|\n|-|-|\n{without}\n\n\
-             ## Rows that wait for something\n\n|r|w|\n|-|-|\n"
+             ## Rows without a program\n\n|r|w|\n|-|-|\n{without}\n"
         )
     };
     let tests = Tests::from([("a.rs".to_owned(), "s0_01_first".to_owned())]);

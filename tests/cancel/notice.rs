@@ -46,6 +46,31 @@ fn n13_on_cancel_is_called_at_once_on_the_cancelling_thread() {
     });
 }
 
+/// N13: the function is called whatever the task does when it is cancelled.
+#[test]
+fn n13_a_function_is_called_though_its_task_is_just_being_dropped() {
+    each_size(|runtime| {
+        for round in 0..500 {
+            let (registered, called) = (Flag::default(), Count::default());
+            let (ready, theirs) = (registered.clone(), called.clone());
+            let task = runtime.spawn(async move {
+                let _registered = rt::on_cancel(move || theirs.add());
+                ready.raise();
+                loop {
+                    rt::yield_now().await;
+                }
+            });
+            runtime.block_on(registered.up());
+            let handle = task.cancel_handle();
+            let canceller = thread::spawn(move || assert!(handle.cancel()));
+            let result: Result<(), _> = runtime.block_on(task);
+            assert!(result.unwrap_err().is_cancelled());
+            assert_eq!(called.get(), 1, "round {round}");
+            canceller.join().unwrap();
+        }
+    });
+}
+
 /// N13: at once if the request is there already; not any more once it is dropped; and once, however many scopes
 /// around are asked.
 #[test]

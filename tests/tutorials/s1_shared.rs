@@ -284,6 +284,43 @@ fn s1_31_consumers_wait_until_there_is_something() {
     });
 }
 
+/// S1-32: what a stack trace does not tell, a dump does: every task by name and place, and who waits for whom.
+#[test]
+fn s1_32_a_dump_shows_who_waits_for_whom() {
+    each_size(|runtime| {
+        runtime.block_on(async {
+            let named = |name: &'static str| rt::task::Builder::new().name(name);
+            let (send, receive) = oneshot::channel();
+            let line = line!() + 1;
+            let fetching = named("fetch").spawn(async move { receive.await.unwrap() });
+            let fetch = fetching.id();
+            let caller = named("handler").spawn(async move { fetching.await.unwrap() });
+            rt::test::quiescent().await;
+
+            let dump = rt::dump();
+            assert_eq!(dump.waits_for(caller.id()), [fetch]);
+            assert_eq!(dump.awaited_by(fetch), [caller.id()]);
+            let text = dump.to_string();
+            let of = |name: &str| text.lines().find(|line| line.contains(name)).unwrap();
+            assert!(
+                of("`fetch`").contains(&format!("{}:{line}:", file!())),
+                "{text}"
+            );
+            assert!(
+                of("`fetch`").contains("waits for the other end of a channel"),
+                "{text}"
+            );
+            assert!(
+                of("`handler`").contains(&format!("waits for task #{fetch}")),
+                "{text}"
+            );
+
+            send.send(7).unwrap();
+            assert_eq!(caller.await.unwrap(), 7);
+        });
+    });
+}
+
 /// S1-35: on one thread a call that blocks freezes everybody; asleep or on another thread it does not.
 #[test]
 fn s1_35_blocking_the_only_thread() {

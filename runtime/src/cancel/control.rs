@@ -112,6 +112,14 @@ impl Control {
     /// Changes the requests and wakes the runner, and those who listen if `tells` says so. `None`: nothing changed.
     fn ask<R>(&self, tells: Tells, change: impl FnOnce(&mut State) -> Option<R>) -> Option<R> {
         let mut state = lock(&self.state);
+        let listened = state.signal.as_ref();
+        let listened = listened.filter(|_| tells == Tells::Everybody && !state.requests.is_asked());
+        if let Some(signal) = listened {
+            let functions = signal.take_functions();
+            drop(state);
+            functions.call();
+            state = lock(&self.state);
+        }
         let result = change(&mut state)?;
         // ORDERING(changes): Release, for the runner that looks without the lock.
         self.n_changes.fetch_add(1, Ordering::Release);

@@ -42,11 +42,18 @@ impl Places {
     }
 }
 
+impl Places {
+    /// Listens no more. True if a scope was asked to stop before, and its asker has the listener.
+    fn leave(&mut self) -> bool {
+        let places = std::mem::take(&mut self.0).into_iter();
+        let were_listed = places.map(|place| place.signal.unlisten(place.key));
+        were_listed.fold(false, |is_asked, was_listed| is_asked | !was_listed)
+    }
+}
+
 impl Drop for Places {
     fn drop(&mut self) {
-        for place in &self.0 {
-            place.signal.unlisten(place.key);
-        }
+        self.leave();
     }
 }
 
@@ -170,7 +177,7 @@ pub fn on_cancel(f: impl FnOnce() + Send + 'static) -> OnCancel {
     }
     OnCancel {
         call,
-        _places: places.unwrap_or_default(),
+        places: places.unwrap_or_default(),
     }
 }
 
@@ -204,7 +211,7 @@ impl Callback {
 /// another thread is not waited for.
 pub struct OnCancel {
     call: Arc<Callback>,
-    _places: Places,
+    places: Places,
 }
 
 impl OnCancel {
@@ -217,6 +224,10 @@ impl OnCancel {
 
 impl Drop for OnCancel {
     fn drop(&mut self) {
+        // Who was asked before this has a right to the call; the asker may not have come to it yet.
+        if self.places.leave() {
+            self.call.call();
+        }
         let f = lock_std(&self.call.f).take();
         drop(f);
     }

@@ -66,6 +66,23 @@ impl Signal {
             .clone()
     }
 
+    /// Takes out the functions, which are called before the request is made: whoever finds it may drop them.
+    pub(crate) fn take_functions(&self) -> ToCall {
+        let mut state = lock_std(&self.0);
+        let is_function = |listener: &Listener| matches!(listener, Listener::Call(_));
+        let listed = state.listeners.iter();
+        let keys = listed
+            .filter(|(_, (_, listener))| is_function(listener))
+            .map(|(key, _)| key);
+        let keys: Vec<_> = keys.collect();
+        ToCall(
+            keys.into_iter()
+                .map(|key| state.listeners.remove(key))
+                .enumerate()
+                .collect(),
+        )
+    }
+
     /// From now on whoever comes is told at once. The caller has those called who listen already, outside its locks.
     pub(crate) fn raise(&self) -> ToCall {
         let mut state = lock_std(&self.0);
@@ -106,8 +123,8 @@ impl Signal {
         true
     }
 
-    /// Takes a listener out, if it was not called.
-    pub(crate) fn unlisten(&self, key: ListenerKey) {
+    /// Takes a listener out. False if somebody has it who calls it, or has called it.
+    pub(crate) fn unlisten(&self, key: ListenerKey) -> bool {
         let mut state = lock_std(&self.0);
         let found = state.listeners.get(key.slot);
         let gone = match found {
@@ -115,6 +132,6 @@ impl Signal {
             _ => None,
         };
         drop(state);
-        drop(gone);
+        gone.is_some()
     }
 }

@@ -603,6 +603,12 @@ pub(crate) fn cancel(header: &Header, cancelled: impl FnOnce() -> Cancelled) -> 
     // Not under the lock: it runs code of the caller.
     let cancelled = cancelled();
     let mut request = lock_std(&header.cold().request);
+    if let (None, Some(signal)) = (&request.cancelled, &request.signal) {
+        let functions = signal.take_functions();
+        drop(request);
+        functions.call();
+        request = lock_std(&header.cold().request);
+    }
     if request.cancelled.is_some() {
         // The first reason is kept (rule C8).
         return false;
