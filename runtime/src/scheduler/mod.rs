@@ -18,6 +18,7 @@
 //! blocks, counters are per seat, live tasks are found by walking the arenas. The idle words and `n_searching`
 //! are only read, unless somebody sleeps or wakes.
 
+mod anywhere;
 mod caller;
 mod chaos;
 mod deadlock;
@@ -40,12 +41,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
+pub(crate) use anywhere::{block_on_anywhere, block_on_within};
 pub(crate) use caller::Caller;
 pub(crate) use deadlock::Deadlock;
 pub(crate) use entry::{
     alloc, arm, count_end, current_timers, holds_arena, random_below, schedule, submit, tell_closer,
 };
-pub(crate) use guest::{block_on, block_on_anywhere, block_on_within, hand_seat_away};
+pub(crate) use guest::{block_on, hand_seat_away};
 pub(crate) use seat::Seat;
 pub use shutdown::ShutdownReport;
 pub(crate) use shutdown::shut_down;
