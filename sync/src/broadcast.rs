@@ -34,8 +34,8 @@ use pin_project_lite::pin_project;
 use rt_tasks_runtime::coop;
 use rt_tasks_runtime::wait::WaitKind;
 
-use crate::exclusive::Exclusive;
 use crate::park;
+pub use crate::send_error::SendError;
 use crate::stats::BroadcastStats;
 use crate::wait_list::{WaitList, Waiter};
 
@@ -133,7 +133,7 @@ impl<T> Sender<T> {
         if n_receivers == 0 {
             drop(state);
             let value = Arc::into_inner(value).expect("nobody else has had it");
-            return Err(SendError(Exclusive::new(value)));
+            return Err(SendError::new(value));
         }
         let oldest = (state.kept.len() == self.shared.capacity)
             .then(|| state.pop_front())
@@ -477,30 +477,6 @@ impl<T> fmt::Debug for Receiver<T> {
             .finish_non_exhaustive()
     }
 }
-
-/// There is no receiver; with the value that was not sent.
-pub struct SendError<T>(Exclusive<T>);
-
-impl<T> SendError<T> {
-    /// Returns the value that was not sent.
-    pub fn into_inner(self) -> T {
-        self.0.into_inner()
-    }
-}
-
-impl<T> fmt::Debug for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SendError").finish_non_exhaustive()
-    }
-}
-
-impl<T> fmt::Display for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no receiver is left")
-    }
-}
-
-impl<T> std::error::Error for SendError<T> {}
 
 /// Why [`Receiver::recv`] has returned no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,6 +21,7 @@ pub mod watch;
 mod burst;
 mod exclusive;
 mod park;
+mod send_error;
 mod stats;
 mod wait_list;
 

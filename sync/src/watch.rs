@@ -33,8 +33,8 @@ use rt_tasks_runtime::shim::atomic::AtomicUsize;
 use rt_tasks_runtime::shim::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use rt_tasks_runtime::shim::{RwLock, RwLockReadGuard, read, write};
 
-use crate::exclusive::Exclusive;
 use crate::park;
+pub use crate::send_error::SendError;
 use crate::stats::WatchStats;
 use crate::wait_list::WaitList;
 
@@ -126,7 +126,7 @@ impl<T> Sender<T> {
     /// ```
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         if self.is_closed() {
-            return Err(SendError(Exclusive::new(value)));
+            return Err(SendError::new(value));
         }
         drop(self.send_replace(value));
         Ok(())
@@ -498,30 +498,6 @@ impl<T> fmt::Debug for Receiver<T> {
             .finish_non_exhaustive()
     }
 }
-
-/// There is no receiver; with the value that was not sent.
-pub struct SendError<T>(Exclusive<T>);
-
-impl<T> SendError<T> {
-    /// Returns the value that was not sent.
-    pub fn into_inner(self) -> T {
-        self.0.into_inner()
-    }
-}
-
-impl<T> fmt::Debug for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SendError").finish_non_exhaustive()
-    }
-}
-
-impl<T> fmt::Display for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no receiver is left")
-    }
-}
-
-impl<T> std::error::Error for SendError<T> {}
 
 /// All senders are gone: the value will not change any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
