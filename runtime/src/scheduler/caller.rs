@@ -17,7 +17,7 @@ pub(crate) struct Caller {
     thread: Thread,
     /// The task that called it, which cannot go on before.
     inside: Option<TaskId>,
-    /// Its future is being polled.
+    /// Its future is being polled, maybe without a seat.
     is_running: AtomicBool,
     kind: AtomicU8,
     since: AtomicU32,
@@ -55,12 +55,18 @@ impl Caller {
     }
 
     pub(super) fn end_poll(&self) {
-        self.is_running.store(false, Ordering::Relaxed);
+        // ORDERING(main): Release, what the poll queued, for whoever sees that it is over.
+        self.is_running.store(false, Ordering::Release);
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        // ORDERING(main): Acquire, for what the poll queued.
+        self.is_running.load(Ordering::Acquire)
     }
 
     /// What a dump says of the call; `now` is that of the runtime's clock, in milliseconds.
     pub(super) fn info(&self, now: u32) -> CallerInfo {
-        let is_running = self.is_running.load(Ordering::Relaxed);
+        let is_running = self.is_running();
         CallerInfo {
             id: self.id,
             called_at: self.called_at,

@@ -40,8 +40,6 @@ use crate::unhandled::Unhandled;
 pub(super) struct MainWaker {
     pub(super) caller: Caller,
     is_woken: AtomicBool,
-    /// Its future is being polled, maybe without a seat.
-    is_polling: AtomicBool,
     parker: Parker,
     thread: ThreadId,
     shared: Weak<Shared>,
@@ -54,7 +52,6 @@ impl MainWaker {
         Arc::new(Self {
             caller,
             is_woken: AtomicBool::new(true),
-            is_polling: AtomicBool::new(false),
             parker,
             thread: std::thread::current().id(),
             shared: Arc::downgrade(shared),
@@ -70,23 +67,17 @@ impl MainWaker {
         if !self.is_woken() {
             return false;
         }
-        self.is_polling.store(true, Ordering::Relaxed);
+        self.caller.begin_poll();
         // ORDERING(main): Acquire, for what the waker wrote. Release, so that at each moment it is seen woken or polled.
         self.is_woken.swap(false, Ordering::AcqRel)
-    }
-
-    fn end_poll(&self) {
-        // ORDERING(main): Release, what the poll queued, for whoever sees that it is over.
-        self.is_polling.store(false, Ordering::Release);
     }
 
     /// Whether one of `guests` polls its future, or is about to: it was woken, and no later guest is on top of it on
     /// the same thread.
     pub(super) fn is_any_up(guests: &[Arc<Self>]) -> bool {
         guests.iter().enumerate().any(|(index, main)| {
-            // ORDERING(main): Acquire, for what was written before it was polled, and for what it queued.
-            let is_woken = main.is_woken.load(Ordering::Acquire);
-            let is_up = is_woken || main.is_polling.load(Ordering::Acquire);
+            // ORDERING(main): Acquire, for what was written before it was polled.
+            let is_up = main.is_woken.load(Ordering::Acquire) || main.caller.is_running();
             let mut later = guests[index + 1..].iter();
             is_up && later.all(|other| other.thread != main.thread)
         })
@@ -228,7 +219,6 @@ impl<'a> Guest<'a> {
             let seat = self.seat().or_else(|| self.sit_down());
             if self.main.begin_poll() {
                 context::with(|current| current.budget.set(BUDGET));
-                self.main.caller.begin_poll();
                 let polled = match (&self.shared.debug, self.seat()) {
                     (Some(debug), Some(seat)) => {
                         let what = Polled::BlockOn(self.place);
@@ -239,7 +229,6 @@ impl<'a> Guest<'a> {
                     _ => body.as_mut().poll_scope(&mut cx),
                 };
                 self.main.caller.end_poll();
-                self.main.end_poll();
                 context::with(|cx| cx.leave_stray(Arc::as_ptr(self.shared), self.entry));
                 if let Poll::Ready(end) = polled {
                     let ScopeEnd::Value(value) = end else {
