@@ -68,16 +68,9 @@ impl Client {
             return Ok(());
         };
         let messages = self.room.subscribe();
-        write
-            .write_all(format!("welcome, {name}\n").as_bytes())
-            .await?;
+        // Before the welcome: whoever comes after it has missed it, and whoever came before it reads it.
         self.say(format!("{name} is here"));
-        // Each of the two goes on from where it is; the first to end ends the other.
-        let ended = rt::select! {
-            ended = self.listen(&name, &mut lines) => ended,
-            ended = self.tell(messages, &mut write) => ended,
-            () = rt::cancelled() => Ok(()),
-        };
+        let ended = self.take_part(&name, lines, messages, &mut write).await;
         self.say(format!("{name} has gone"));
         ended?;
         write.write_all(b"goodbye\n").await
@@ -89,6 +82,23 @@ impl Client {
             self.say(format!("{name}: {line}"));
         }
         Ok(())
+    }
+
+    /// Welcomes the client; then each of the two goes on from where it is, and the first to end ends the other.
+    async fn take_part(
+        &self,
+        name: &str,
+        mut lines: BufReader<OwnedReadHalf>,
+        messages: Receiver<Message>,
+        write: &mut OwnedWriteHalf,
+    ) -> io::Result<()> {
+        let welcome = format!("welcome, {name}\n");
+        write.write_all(welcome.as_bytes()).await?;
+        rt::select! {
+            ended = self.listen(name, &mut lines) => ended,
+            ended = self.tell(messages, write) => ended,
+            () = rt::cancelled() => Ok(()),
+        }
     }
 
     /// Tells the client what is said in the room.

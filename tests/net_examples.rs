@@ -69,7 +69,8 @@ async fn guests_of_the_chat_hear_each_other_and_the_end() {
         assert_eq!(guest.hears().await, "Cid has gone");
     }
     let drained = server.drain(LONG).await;
-    assert_eq!((drained.ended, drained.cut_off), (2, 0));
+    // Cid's task may be at its last lines still.
+    assert!(drained.ended >= 2 && drained.cut_off == 0, "{drained:?}");
     // Each of them may hear first that the other one goes.
     for guest in [&mut ada, &mut bob] {
         while guest.hears().await != "goodbye" {}
