@@ -14,8 +14,6 @@ trait Sleepers: Send + Sync + 'static {
     fn claim_for_wake(&self) -> bool;
     fn claim(&self) -> bool;
     fn park(&self);
-    fn stop_searching(&self);
-    fn stop_searching_with_work(&self) -> bool;
 }
 
 impl Sleepers for Idle {
@@ -34,12 +32,6 @@ impl Sleepers for Idle {
     }
     fn park(&self) {
         Idle::park(self, 0);
-    }
-    fn stop_searching(&self) {
-        Idle::stop_searching(self);
-    }
-    fn stop_searching_with_work(&self) -> bool {
-        Idle::stop_searching_with_work(self)
     }
 }
 
@@ -80,14 +72,6 @@ impl Sleepers for LooksOnce {
     fn park(&self) {
         self.word.fetch_or(1, Ordering::Release);
         fence(Ordering::SeqCst);
-    }
-    fn stop_searching(&self) {
-        self.n_searching.fetch_sub(1, Ordering::Release);
-    }
-    fn stop_searching_with_work(&self) -> bool {
-        self.stop_searching();
-        fence(Ordering::SeqCst);
-        true
     }
 }
 

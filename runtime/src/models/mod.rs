@@ -4,6 +4,7 @@
 //! model sleeps: a thread that would sleep ends, and the test asks afterwards whether somebody had the duty
 //! to wake it. But for the board of `fork_join`, where a condition variable does the waiting.
 
+mod carry;
 mod control;
 mod fork_board;
 mod idle;

@@ -166,8 +166,7 @@ impl Shared {
     /// What may still happen, as a thread sees it that holds the only seat at work.
     fn hope(&self) -> Hope {
         let is_at_work = self.idle.n_idle() + 1 < self.idle.n_open()
-            || self.has_work()
-            || self.is_busy_blocking()
+            || self.has_work_left()
             || self.is_closing()
             || MainWaker::is_any_up(&lock_std(&self.guests));
         if is_at_work {
@@ -185,6 +184,11 @@ impl Shared {
             return Hope::Wake;
         }
         Hope::None
+    }
+
+    /// Whether something is queued, or about to be, or runs on a blocking thread. Ask after the seats were seen idle.
+    pub(super) fn has_work_left(&self) -> bool {
+        self.monitor.is_carrying() || self.has_work() || self.is_busy_blocking()
     }
 
     /// A task or a call of `block_on` is being woken: remembers if that comes from a thread that does not work for the

@@ -308,7 +308,7 @@ impl Shared {
             return false;
         }
         let _settling = lock_std(&self.settling);
-        let is_busy = || !self.idle.all() || self.has_work() || self.is_busy_blocking();
+        let is_busy = || !self.idle.all() || self.has_work_left();
         // A guest whose future was woken is as good as up, and one without a seat is up while it is polled. What it
         // queued before it was seen to be through is seen by the second look.
         if is_busy() || MainWaker::is_any_up(&lock_std(&self.guests)) || is_busy() {

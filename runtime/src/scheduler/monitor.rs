@@ -28,6 +28,8 @@ pub(super) struct Monitor {
     is_started: AtomicBool,
     /// Sleeping until somebody works again.
     is_asleep: AtomicBool,
+    /// It has taken a task from a seat, and not queued it again yet.
+    is_carrying: AtomicBool,
     n_rescues: AtomicU32,
     wake: Mutex<bool>,
     changed: Condvar,
@@ -38,6 +40,7 @@ impl Monitor {
         Self {
             is_started: AtomicBool::new(false),
             is_asleep: AtomicBool::new(false),
+            is_carrying: AtomicBool::new(false),
             n_rescues: AtomicU32::new(0),
             wake: Mutex::new(false),
             changed: Condvar::new(),
@@ -47,6 +50,35 @@ impl Monitor {
     /// How often it helped.
     pub(super) fn n_rescues(&self) -> u32 {
         self.n_rescues.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has a task in its hands: one that is in no queue though it is to run. Ask after the seats were seen
+    /// idle, and before looking at the queues.
+    pub(super) fn is_carrying(&self) -> bool {
+        // ORDERING(carry): SeqCst, between seeing a seat idle, which found its slot empty, and the load; mirrors the one
+        // in `rescue_next`.
+        fence(Ordering::SeqCst);
+        // ORDERING(carry): Acquire, for what was queued before the hands were empty again.
+        self.is_carrying.load(Ordering::Acquire)
+    }
+
+    /// Moves the task that would run next on `seat` to the injector.
+    fn rescue_next(&self, shared: &Shared, seat: &Seat) -> bool {
+        if !seat.has_next() {
+            return false;
+        }
+        self.is_carrying.store(true, Ordering::Relaxed);
+        // ORDERING(carry): SeqCst, between the store and the taking; mirrors the one in `is_carrying`: whoever sees idle
+        // a seat that misses the task sees the store.
+        fence(Ordering::SeqCst);
+        let task = seat.take_slot();
+        let has_taken = task.is_some();
+        if let Some(task) = task {
+            shared.inject(task);
+        }
+        // ORDERING(carry): Release, what was queued, for `is_carrying`.
+        self.is_carrying.store(false, Ordering::Release);
+        has_taken
     }
 
     /// A task was queued on a seat: from now on there is something to watch.
@@ -142,10 +174,7 @@ fn look(shared: &Shared, now: Nanos, seen: &mut [u64]) -> Found {
             continue;
         }
         stuck.push(seat);
-        if let Some(task) = seat.take_slot() {
-            shared.inject(task);
-            has_waited = true;
-        }
+        has_waited |= shared.monitor.rescue_next(shared, seat);
         has_waited |= seat.has_stealable();
         if !shared.clock.is_paused() {
             has_waited |= seat.timers.fire(now);

@@ -172,9 +172,15 @@ impl Seat {
         !self.shared.thief.is_empty()
     }
 
+    /// Whether there seems to be a task that would run next.
+    #[inline]
+    pub(super) fn has_next(&self) -> bool {
+        !self.shared.slot.load(Ordering::Relaxed).is_null()
+    }
+
     /// Takes the task that would run next: its holder is stuck, or gone.
     pub(super) fn take_slot(&self) -> Option<Task> {
-        if self.shared.slot.load(Ordering::Relaxed).is_null() {
+        if !self.has_next() {
             return None;
         }
         // ORDERING(slot): Acquire, for the task that was put there.
