@@ -2,6 +2,9 @@
 
 use std::fmt::{self, Debug};
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rt::Instant;
@@ -84,15 +87,48 @@ pub(crate) async fn after<T>(delay: Duration, value: T) -> T {
     value
 }
 
-/// Fails unless what was measured on the real clock is about as long as expected. Machines may be busy: the bound
-/// tells one time from three in a row.
-#[track_caller]
-pub(crate) fn assert_took(took: Duration, expected: Duration) {
-    let most = expected * 2 + Duration::from_millis(150);
-    assert!(
-        took >= expected && took < most,
-        "{took:?}, not {expected:?}"
-    );
+/// A span on the real clock, and how late a plain thread that sleeps a little, again and again, was meanwhile: so long
+/// the machine was busy with something else.
+pub(crate) struct Stopwatch {
+    began: std::time::Instant,
+    is_over: Arc<AtomicBool>,
+    sleeper: JoinHandle<Duration>,
+}
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        const NAP: Duration = Duration::from_millis(5);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let stop = is_over.clone();
+        let sleeper = thread::spawn(move || {
+            let mut late = Duration::ZERO;
+            while !stop.load(SeqCst) {
+                let began = std::time::Instant::now();
+                thread::sleep(NAP);
+                late += began.elapsed() - NAP;
+            }
+            late
+        });
+        Self {
+            began: std::time::Instant::now(),
+            is_over,
+            sleeper,
+        }
+    }
+
+    /// Fails unless the span was about as long as expected. On a machine at rest the bound tells one time from three in
+    /// a row.
+    #[track_caller]
+    pub(crate) fn assert_took(self, expected: Duration) {
+        let took = self.began.elapsed();
+        self.is_over.store(true, SeqCst);
+        let late = self.sleeper.join().unwrap();
+        let most = expected * 2 + Duration::from_millis(150) + late;
+        assert!(
+            took >= expected && took < most,
+            "{took:?}, not {expected:?}; a plain thread was {late:?} late"
+        );
+    }
 }
 
 /// Fails unless there was an error whose text is this.

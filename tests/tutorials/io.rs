@@ -10,9 +10,9 @@ mod store;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::program::{assert_took, run_each};
+use crate::support::program::{Stopwatch, run_each};
 use crate::support::{Log, each_size, ms};
 use client::{FetchError, Session};
 use rt::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,15 +29,16 @@ fn s1_14_three_requests_of_one_session() {
             let server = Server::start().await;
             let session = Arc::new(Session::new(server.address));
             for _ in 0..2 {
-                let began = Instant::now();
+                let watch = Stopwatch::start();
                 let pages = rt::try_gather((1..=3).map(|number| {
                     let session = session.clone();
                     async move { session.get(&format!("/delay/200/page-{number}")).await }
                 }));
                 let pages = pages.await.unwrap();
-                assert_took(began.elapsed(), ms(200));
+                watch.assert_took(ms(200));
                 assert_eq!(pages, ["page-1", "page-2", "page-3"]);
             }
+            assert_eq!(session.most.load(SeqCst), 3, "at the same time");
             assert_eq!(server.counts.connections.load(SeqCst), 3);
             assert_eq!(server.counts.requests.load(SeqCst), 6);
         });

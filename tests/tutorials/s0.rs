@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::program::{Run, after, assert_took, run_each, run_exact, secs};
+use crate::support::program::{Run, Stopwatch, after, run_each, run_exact, secs};
 use crate::support::{
     Flag, Log, builder, each_builder, each_size, each_size_virtual, ms, must_end,
 };
@@ -522,7 +522,7 @@ fn s0_15_three_coffees_take_as_long_as_one() {
     each_size(|runtime| {
         let log = Log::default();
         let theirs = log.clone();
-        let began = std::time::Instant::now();
+        let watch = Stopwatch::start();
         runtime.block_on(async move {
             let coffees = (1..=3).map(|number| {
                 let log = theirs.clone();
@@ -537,7 +537,7 @@ fn s0_15_three_coffees_take_as_long_as_one() {
             }
             theirs.say("Coffee ready!");
         });
-        assert_took(began.elapsed(), ms(200));
+        watch.assert_took(ms(200));
         let lines = log.lines();
         assert_eq!(lines.len(), 7);
         let starts = lines[..3].iter().filter(|line| line.starts_with("Start"));
