@@ -11,11 +11,13 @@ pub mod coop;
 mod debug;
 mod dump;
 mod fork_join;
+mod inspect;
 #[cfg(all(unix, feature = "signal"))]
 mod interrupt;
 #[cfg(not(all(unix, feature = "signal")))]
 #[path = "interrupt_off.rs"]
 mod interrupt;
+mod json;
 mod locals;
 mod platform;
 #[cfg(feature = "metrics")]

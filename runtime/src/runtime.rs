@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::context;
 use crate::dump::Dump;
+use crate::inspect;
 use crate::interrupt;
 use crate::platform::Platform;
 use crate::scheduler::{self, Shared, ShutdownReport};
@@ -33,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) slow_poll: Duration,
     pub(crate) virtual_time: bool,
     pub(crate) report_deadlocks: bool,
+    pub(crate) inspect: bool,
     chaos: Option<u64>,
     #[cfg_attr(not(all(unix, feature = "signal")), expect(dead_code))]
     pub(crate) cancel_on_ctrl_c: bool,
@@ -123,6 +125,7 @@ impl Builder {
                 slow_poll: Duration::from_millis(100),
                 virtual_time: false,
                 report_deadlocks: true,
+                inspect: inspect::is_wanted(),
                 chaos: None,
                 cancel_on_ctrl_c: false,
                 stack_size: None,
@@ -257,6 +260,7 @@ impl Builder {
     /// If the system gives no thread at all.
     pub fn build(self) -> io::Result<Runtime> {
         let shared = Shared::new(self.config);
+        inspect::begin(&shared);
         Ok(Runtime {
             handle: Handle { shared },
             is_shut_down: false,

@@ -52,6 +52,7 @@ enum Kind {
     CleanupOutside,
     LeftOpen(usize),
     Deadlock(Box<Deadlock>),
+    NotInspected(std::io::Error),
 }
 
 impl Unhandled {
@@ -93,6 +94,10 @@ impl Unhandled {
 
     pub(crate) fn poller(error: std::io::Error) -> Self {
         Self::new(Kind::Poller(error))
+    }
+
+    pub(crate) fn not_inspected(error: std::io::Error) -> Self {
+        Self::new(Kind::NotInspected(error))
     }
 
     pub(crate) fn slow_poll(slow: SlowPoll) -> Self {
@@ -276,6 +281,7 @@ impl fmt::Display for Unhandled {
             ),
             Kind::Poller(error) => write!(f, "waiting for I/O failed: {error}"),
             Kind::Deadlock(deadlock) => deadlock.fmt(f),
+            Kind::NotInspected(error) => write!(f, "cannot be inspected from outside: {error}"),
             _ => self.fmt_debug(f),
         }
     }
@@ -285,7 +291,9 @@ impl Error for Unhandled {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.kind {
             Kind::CleanupError(error) | Kind::LostFailure { error, .. } => Some(&**error),
-            Kind::NoThread { error, .. } | Kind::Poller(error) => Some(error),
+            Kind::NoThread { error, .. } | Kind::Poller(error) | Kind::NotInspected(error) => {
+                Some(error)
+            }
             _ => None,
         }
     }

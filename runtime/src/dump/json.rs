@@ -1,13 +1,8 @@
 //! The picture as JSON, for other programs.
-//!
-//! Written by hand: with `serde_json` among the dependencies, `assert_eq!(sum, numbers.sum())` does not compile any
-//! more in programs that use the runtime, because its `impl PartialEq<Value> for u64` makes the type ambiguous.
 
-use std::fmt::{Display, Write};
-use std::time::Duration;
-
-use super::{CallerInfo, Cycle, Dump};
-use crate::task::{TaskId, TaskInfo};
+use super::{CallerInfo, Cycle, Dump, Step};
+use crate::json::{list, object, option, put, text};
+use crate::task::TaskInfo;
 use crate::wait::Waiting;
 
 impl Dump {
@@ -80,83 +75,24 @@ fn cycle(out: &mut String, cycle: &Cycle) {
     list(out, cycle.steps(), |out, step| put(out, step.id));
 }
 
-/// Writes what is its own notation.
-fn put(out: &mut String, value: impl Display) {
-    write!(out, "{value}").expect("a string takes everything");
-}
-
-/// Writes a string, with what must be escaped.
-fn text(out: &mut String, value: &str) {
-    out.push('"');
-    for c in value.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if c < ' ' => put(out, format_args!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
-fn option<T>(out: &mut String, value: Option<T>, write: impl FnOnce(&mut String, T)) {
-    match value {
-        Some(value) => write(out, value),
-        None => out.push_str("null"),
-    }
-}
-
-fn list<T>(out: &mut String, items: &[T], write: impl Fn(&mut String, &T)) {
-    out.push('[');
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        write(out, item);
-    }
-    out.push(']');
-}
-
-fn object(out: &mut String, fields: impl FnOnce(&mut Object<'_>)) {
-    out.push('{');
-    fields(&mut Object {
-        out,
-        is_first: true,
+/// A circle with what is known about each who waits in it.
+#[cfg_attr(not(unix), allow(dead_code))]
+pub(crate) fn whole_cycle(out: &mut String, cycle: &Cycle) {
+    object(out, |out| {
+        out.plain("certain", cycle.is_certain());
+        out.text("text", cycle);
+        out.field("steps", |out| list(out, cycle.steps(), step));
     });
-    out.push('}');
 }
 
-/// An object whose fields are being written.
-struct Object<'a> {
-    out: &'a mut String,
-    is_first: bool,
-}
-
-impl Object<'_> {
-    fn field(&mut self, name: &str, write: impl FnOnce(&mut String)) {
-        if !std::mem::take(&mut self.is_first) {
-            self.out.push(',');
-        }
-        text(self.out, name);
-        self.out.push(':');
-        write(self.out);
-    }
-
-    /// A number or a truth value.
-    fn plain(&mut self, name: &str, value: impl Display) {
-        self.field(name, |out| put(out, value));
-    }
-
-    fn text(&mut self, name: &str, value: impl Display) {
-        self.field(name, |out| text(out, &value.to_string()));
-    }
-
-    fn id(&mut self, name: &str, id: Option<TaskId>) {
-        self.field(name, |out| option(out, id, put));
-    }
-
-    fn seconds(&mut self, name: &str, duration: Option<Duration>) {
-        let seconds = duration.map(|duration| duration.as_secs_f64());
-        self.field(name, |out| option(out, seconds, put));
-    }
+fn step(out: &mut String, step: &Step) {
+    object(out, |out| {
+        out.plain("id", step.id);
+        out.field("name", |out| option(out, step.name.as_deref(), text));
+        out.text("at", step.at);
+        out.plain("block_on", step.is_block_on);
+        out.field("waiting_on", |out| {
+            option(out, step.waiting_on.as_ref(), waiting)
+        });
+    });
 }

@@ -14,6 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use cycles::{Cycle, Step};
+#[cfg(unix)]
+pub(crate) use json::whole_cycle;
 
 use crate::runtime::Handle;
 use crate::scheduler::Shared;

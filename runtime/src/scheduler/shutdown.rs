@@ -132,6 +132,7 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
         std::mem::take(&mut stranded.tasks)
     };
     late.into_iter().for_each(|task| shared.strand(task));
+    crate::inspect::end(shared);
     report
 }
 
