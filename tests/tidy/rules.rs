@@ -39,10 +39,10 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// `macros` and `runtime` use none of our crates, `sync` and `io` use `runtime` only.
+/// `macros`, `runtime` and the command use none of our crates, `sync` and `io` use `runtime` only.
 pub(crate) fn crate_arrows(workspace: &Workspace) -> Vec<String> {
     let allowed = |library: &str| match library {
-        "macros" | "runtime" => Some(&[][..]),
+        "macros" | "runtime" | "cli" => Some(&[][..]),
         "sync" | "io" => Some(&["rt_tasks_runtime"][..]),
         _ => None,
     };

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::Path;
 
 /// Folders and files below the root that the rules read.
-const ROOTS: [&str; 14] = [
+const ROOTS: [&str; 15] = [
     "runtime",
     "sync",
     "io",
     "macros",
+    "cli",
     "benches",
     "src",
     "tests",
