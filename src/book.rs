@@ -20,5 +20,6 @@ chapters! {
     queues
     processes
     debugging
+    inspecting
     primitives
 }

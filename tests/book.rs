@@ -24,6 +24,7 @@ fn every_chapter_is_in_the_table_of_contents_and_among_the_tests() {
     let files: BTreeSet<String> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "md"))
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .filter(|name| name != "SUMMARY")
         .collect();
