@@ -261,7 +261,10 @@ pub(crate) fn mirror_unprivileged(places: &[&Path]) -> Run {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = folder.path().join("mirror");
-    fs::copy(binary(), &copy).unwrap();
+    // In a process of its own: a child that another test starts meanwhile could inherit the descriptor that writes,
+    // and as long as it is open nobody may run the copy.
+    let copied = Command::new("cp").args([binary(), &copy]).status();
+    assert!(copied.unwrap().success());
     Program::start(Command::new(&copy).args(places).uid(NOBODY).gid(NOBODY)).ended()
 }
 

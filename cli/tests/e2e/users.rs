@@ -25,7 +25,10 @@ fn can_change_user() -> bool {
 /// A copy of a binary that everybody may run, wherever the original lies.
 fn for_everybody(folder: &TempDir, binary: PathBuf) -> PathBuf {
     let copy = folder.path().join(binary.file_name().unwrap());
-    fs::copy(binary, &copy).unwrap();
+    // In a process of its own: a child that another test starts meanwhile could inherit the descriptor that writes,
+    // and as long as it is open nobody may run the copy.
+    let copied = Command::new("cp").args([&binary, &copy]).status();
+    assert!(copied.unwrap().success());
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(&copy, Permissions::from_mode(0o755)).unwrap();
     copy

@@ -33,7 +33,7 @@
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::shim::lock_std;
 
@@ -52,8 +52,10 @@ const MOST_FRAMES: usize = 128;
 /// Lines of a report at most.
 const MOST_LINES: usize = 32;
 
-/// How long the asker waits.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How often the asker sleeps before it gives up, and for how long: 200 ms on a machine at rest. It counts its own
+/// naps and not the clock, since on a busy machine both threads wait for a processor.
+const MOST_NAPS: u32 = 400;
+const NAP: Duration = Duration::from_micros(500);
 
 static ASKERS: Mutex<()> = Mutex::new(());
 static STATE: AtomicU32 = AtomicU32::new(IDLE);
@@ -82,15 +84,16 @@ pub(super) fn capture(thread: u32) -> Result<Frames, &'static str> {
         STATE.store(IDLE, Ordering::Relaxed);
         return Err("the thread is gone");
     }
-    let asked = Instant::now();
+    let mut n_naps = 0;
     // ORDERING(stack): Acquire, for the frames.
     while STATE.load(Ordering::Acquire) != DONE {
-        if asked.elapsed() > PATIENCE {
+        if n_naps == MOST_NAPS {
             // If it has begun to write, it stays in the way of the next asker until it is through.
             let _ = STATE.compare_exchange(WANTED, IDLE, Ordering::Relaxed, Ordering::Relaxed);
             return Err("the thread did not answer");
         }
-        std::thread::sleep(Duration::from_micros(100));
+        n_naps += 1;
+        std::thread::sleep(NAP);
     }
     let n_frames = N_FRAMES.load(Ordering::Relaxed).min(MOST_FRAMES);
     let frames: Vec<usize> = FRAMES[..n_frames]
