@@ -12,7 +12,7 @@ use futures_lite::StreamExt;
 use futures_lite::future::{poll_once, zip};
 use rt_tasks_io::fs::{self, File, FileTimes, OpenOptions, Permissions, TempDir, TempFile};
 use rt_tasks_io::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, SeekFrom};
-use rt_tasks_runtime::{Builder, block_on};
+use rt_tasks_runtime::{Builder, block_on, spawn, timeout};
 
 /// A folder of the test's own, removed at its end.
 struct Folder(PathBuf);
@@ -353,6 +353,63 @@ fn a_file_that_is_deleted_while_it_is_read_is_read_to_its_end() {
         assert!(!fs::try_exists(&path).await.unwrap());
         let error = File::open(&path).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
+    });
+}
+
+/// One round of everything that can go wrong with a file.
+async fn faults(folder: &Folder) {
+    // No room: some device has none, always.
+    let mut full = OpenOptions::new();
+    let mut full = full.write(true).open("/dev/full").await.unwrap();
+    let written = full.write_all(&[1; 1000]).await;
+    let error = written.and(full.flush().await).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageFull);
+    // It is deleted while it is read, and the read is given up.
+    let path = folder.join("deleted");
+    fs::write(&path, vec![7; 100_000]).await.unwrap();
+    let mut file = open_both(&path).await;
+    file.read_exact(&mut [0; 10]).await.unwrap();
+    fs::remove_file(&path).await.unwrap();
+    drop_a_read(&mut file).await;
+    file.read_exact(&mut [0; 8]).await.unwrap();
+    let missing = File::open(&path).await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    // Whoever reads is cancelled, with the file.
+    let waiting = spawn(async move { file.read_to_end(&mut Vec::new()).await });
+    waiting.cancel();
+    let _ = waiting.await;
+    // It is no file at all, or one that may not be written.
+    let mut directory = File::open(folder.join("")).await.unwrap();
+    let error = directory.read(&mut [0; 8]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IsADirectory);
+    fs::write(&path, "text").await.unwrap();
+    let mut read_only = File::open(&path).await.unwrap();
+    let written = read_only.write_all(b"more").await;
+    assert!(written.and(read_only.flush().await).is_err());
+    fs::remove_file(&path).await.unwrap();
+    let mut file = TempFile::new_in(folder.join("")).await.unwrap();
+    file.write_all(b"text").await.unwrap();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_fault_leaves_a_descriptor_open_or_hangs() {
+    support::alone("no_fault_leaves_a_descriptor_open_or_hangs", || {
+        let folder = Folder::new("faults");
+        let runtime = Builder::new().workers(2).build().unwrap();
+        let round = || {
+            let ended =
+                runtime.block_on(async { timeout(Duration::from_secs(30), faults(&folder)).await });
+            assert!(ended.is_ok(), "a fault hangs");
+        };
+        round();
+        // Files are closed by the threads that may block.
+        support::eventually("nothing of the first is open", || support::n_open() <= 10);
+        let before = support::n_open();
+        for _ in 0..20 {
+            round();
+        }
+        support::eventually("nothing is left open", || support::n_open() <= before);
     });
 }
 

@@ -26,7 +26,9 @@ async fn faults() {
     let taken = TcpListener::bind(address).await.unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::AddrInUse);
     // The name does not exist.
-    assert!(TcpStream::connect(("x".repeat(300), 80)).await.is_err());
+    let unknown = TcpStream::connect(("x".repeat(300), 80)).await.unwrap_err();
+    let told = unknown.to_string();
+    assert!(told.starts_with("cannot resolve"), "{told}");
     // The peer vanishes while it is waited for.
     let (mut near, far) = tcp_pair().await;
     let reader = spawn(async move { near.read(&mut [0; 8]).await });
@@ -41,6 +43,30 @@ async fn faults() {
     drop(far);
     assert_eq!(reader.await.unwrap().unwrap(), 1);
     drop(write);
+    // The peer vanishes while it is written to, and nobody reads a pipe any more.
+    let (mut near, far) = tcp_pair().await;
+    let writer = spawn(async move {
+        let chunk = vec![0; 1 << 20];
+        loop {
+            near.write_all(&chunk).await?;
+        }
+        #[allow(unreachable_code)] // Says what the loop fails with.
+        std::io::Result::Ok(())
+    });
+    far.readable().await.unwrap();
+    drop(far);
+    let vanished = writer.await.unwrap().unwrap_err().kind();
+    let expected = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
+    assert!(expected.contains(&vanished), "{vanished:?}");
+    let (mut sender, receiver) = pipe().unwrap();
+    let writer = spawn(async move {
+        let chunk = vec![0; 1 << 20];
+        sender.write_all(&chunk).await
+    });
+    receiver.readable().await.unwrap();
+    drop(receiver);
+    let broken = writer.await.unwrap().unwrap_err();
+    assert_eq!(broken.kind(), ErrorKind::BrokenPipe);
     // Who waits is cancelled.
     let (near, _far) = tcp_pair().await;
     let near = Arc::new(near);

@@ -1,10 +1,13 @@
 //! What is left of programs and of the watching: nothing. Each test looks at a process of its own.
 
+use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use futures_lite::future::poll_once;
+use rt_tasks_io::io::{AsyncReadExt, AsyncWriteExt};
 use rt_tasks_io::process::{Command, Stdio};
 use rt_tasks_runtime::{Builder, block_on, spawn, timeout};
 
@@ -89,6 +92,18 @@ fn no_descriptor_is_left() {
                 assert!(Command::new("/no/such/program").spawn().is_err());
                 let mut child = piped("exec sleep 1000");
                 child.kill().await.unwrap();
+                // It is killed in the middle of what it says and hears.
+                let mut child = piped("echo begun; exec sleep 1000");
+                let mut said = child.stdout.take().unwrap();
+                let mut input = child.stdin.take().unwrap();
+                said.read_exact(&mut [0; 6]).await.unwrap();
+                let reading = spawn(async move { said.read(&mut [0; 8]).await });
+                let writing = spawn(async move { input.write_all(&[0; 1 << 20]).await });
+                child.start_kill().unwrap();
+                assert_eq!(child.wait().await.unwrap().signal(), Some(9));
+                assert_eq!(reading.await.unwrap().unwrap(), 0);
+                let broken = writing.await.unwrap().unwrap_err();
+                assert_eq!(broken.kind(), ErrorKind::BrokenPipe);
                 drop(piped("exit 0"));
             });
             eventually("all are gone", || children().is_empty());
