@@ -4,11 +4,15 @@
 
 pub mod budget;
 pub mod chart;
+mod child;
 pub mod counts;
+pub mod http;
+pub mod idle;
 pub mod measure;
 pub mod memory;
 pub mod peer;
 pub mod present;
+pub mod present_servers;
 pub mod statistics;
 pub mod workload;
 pub mod workloads;

@@ -4,15 +4,17 @@
 //! library, where the criterion benches find them too.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use rt_tasks_benches::measure::{self, Plan};
+use rt_tasks_benches::present::Medium;
 use rt_tasks_benches::workload::{PeerKind, Scale};
 use rt_tasks_benches::workloads::chapters;
-use rt_tasks_benches::{budget, chart, counts, memory, present};
+use rt_tasks_benches::{budget, chart, counts, http, idle, memory, present, present_servers};
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -34,6 +36,10 @@ enum Command {
     List,
     /// Measures the memory of sleeping tasks, a child process for each runtime
     Memory(MemoryArguments),
+    /// Measures the memory of idle connections, a child process for each runtime
+    Idle(IdleArguments),
+    /// Measures an HTTP server on rt and on Tokio, with wrk
+    Http(HttpArguments),
     /// Counts instructions and system calls per operation, with valgrind and strace
     Count,
     /// Fails when an operation takes more instructions or system calls than its budget
@@ -45,6 +51,30 @@ enum Command {
         peer: PeerKind,
         #[command(flatten)]
         arguments: MemoryArguments,
+    },
+    /// One runtime's server for `idle`
+    #[command(hide = true)]
+    IdleServer {
+        #[arg(long)]
+        peer: PeerKind,
+        #[command(flatten)]
+        arguments: IdleArguments,
+    },
+    /// The client for `idle`
+    #[command(hide = true)]
+    IdleClient {
+        #[arg(long)]
+        address: SocketAddr,
+        #[arg(long)]
+        connections: usize,
+    },
+    /// One runtime's server for `http`
+    #[command(hide = true)]
+    HttpServer {
+        #[arg(long)]
+        peer: PeerKind,
+        #[arg(long)]
+        workers: usize,
     },
     /// One run of `count`
     #[command(hide = true)]
@@ -97,6 +127,41 @@ struct MemoryArguments {
     tasks: usize,
 }
 
+#[derive(Args, Debug)]
+struct IdleArguments {
+    /// Worker threads for each runtime; one for each processor when left out
+    #[arg(long, value_parser = at_least_one)]
+    workers: Option<usize>,
+    /// Connections to keep
+    #[arg(long, default_value_t = 10_000, value_parser = at_least_one)]
+    connections: usize,
+    /// How often each runtime is measured
+    #[arg(long, default_value_t = 5, value_parser = at_least_one)]
+    rounds: usize,
+    /// Writes benchmarks-idle.md to the repository's docs
+    #[arg(long)]
+    write: bool,
+}
+
+#[derive(Args, Debug)]
+struct HttpArguments {
+    /// Worker threads for each server; one for each processor when left out
+    #[arg(long, value_parser = at_least_one)]
+    workers: Option<usize>,
+    /// Rounds that count, after one that warms up
+    #[arg(long, default_value_t = 7, value_parser = at_least_one)]
+    rounds: usize,
+    /// How long each server is asked in each round
+    #[arg(long, default_value_t = 2)]
+    seconds: u64,
+    /// Connections to keep, one row each
+    #[arg(long, value_delimiter = ',', default_value = "1,64,1000", value_parser = at_least_one)]
+    connections: Vec<usize>,
+    /// Writes benchmarks-http.md to the repository's docs
+    #[arg(long)]
+    write: bool,
+}
+
 const MILLION: usize = 1_000_000;
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -130,6 +195,8 @@ fn main() -> Result<()> {
             let footprints = memory::measure(workers, arguments.tasks)?;
             print(&present::extras(&footprints, &[]))
         }
+        Command::Idle(arguments) => idle(&arguments),
+        Command::Http(arguments) => http(&arguments),
         Command::Count => print(&present::extras(&[], &counts::measure(PeerKind::ALL)?)),
         Command::Budget => {
             let counted = counts::measure(&[PeerKind::Rt])?;
@@ -141,6 +208,15 @@ fn main() -> Result<()> {
             let growth = memory::child(peer, workers, arguments.tasks)?;
             print(&serde_json::to_string(&growth)?)
         }
+        Command::IdleServer { peer, arguments } => {
+            let workers = workers_or_default(arguments.workers);
+            idle::server(peer, workers, arguments.connections)
+        }
+        Command::IdleClient {
+            address,
+            connections,
+        } => idle::client(address, connections),
+        Command::HttpServer { peer, workers } => http::server(peer, workers),
         Command::CountChild {
             peer,
             workload,
@@ -173,12 +249,48 @@ fn report(arguments: &ReportArguments) -> Result<()> {
         write(path, &serde_json::to_string_pretty(&report)?)?;
     }
     if arguments.write {
-        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
-        let folder = arguments.folder.clone().unwrap_or(docs);
+        let folder = arguments.folder.clone().unwrap_or_else(docs);
         write(&folder.join("benchmarks.md"), &present::for_docs(&report))?;
         write(&folder.join("benchmarks.svg"), &chart::svg(&report)?)?;
     }
     Ok(())
+}
+
+fn idle(arguments: &IdleArguments) -> Result<()> {
+    let workers = workers_or_default(arguments.workers);
+    let footprints = idle::measure(workers, arguments.connections, arguments.rounds)?;
+    print(&present_servers::idle_table(&footprints, Medium::Terminal).to_string())?;
+    if arguments.write {
+        let page = present_servers::idle_page(&footprints, workers, arguments.rounds);
+        write(&docs().join("benchmarks-idle.md"), &page)?;
+    }
+    Ok(())
+}
+
+fn http(arguments: &HttpArguments) -> Result<()> {
+    if !http::is_possible() {
+        return print("SKIPPED: wrk is not installed");
+    }
+    let plan = http::Plan {
+        workers: workers_or_default(arguments.workers),
+        rounds: arguments.rounds,
+        seconds: arguments.seconds,
+        connections: arguments.connections.clone(),
+    };
+    let rows = http::measure(&plan)?;
+    print(&present_servers::http_table(&rows, Medium::Terminal).to_string())?;
+    if arguments.write {
+        write(
+            &docs().join("benchmarks-http.md"),
+            &present_servers::http_page(&rows, &plan),
+        )?;
+    }
+    Ok(())
+}
+
+/// The folder of the repository's documents.
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
 }
 
 fn list() -> Result<()> {

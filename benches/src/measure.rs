@@ -5,6 +5,7 @@
 //! the medians over the rounds are reported. The first round only warms up. All runtimes stay started
 //! throughout; those whose turn it is not are asleep.
 
+use std::fmt;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
@@ -222,7 +223,9 @@ impl Report {
 }
 
 impl Machine {
-    fn this() -> Self {
+    /// The one this runs on.
+    #[must_use]
+    pub fn this() -> Self {
         Self {
             processor: processor_name(),
             processors: thread::available_parallelism().map_or(1, usize::from),
@@ -230,6 +233,20 @@ impl Machine {
             clock: first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
             allocator: ALLOCATOR,
         }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} processors", self.processors)?;
+        if let Some(name) = &self.processor {
+            write!(f, " ({name})")?;
+        }
+        write!(f, ", {}", self.system)?;
+        if let Some(clock) = &self.clock {
+            write!(f, ", clock {clock}")?;
+        }
+        write!(f, "; {}", self.allocator)
     }
 }
 

@@ -109,7 +109,7 @@ impl Visit for Sleepers {
     }
 }
 
-fn resident() -> Result<usize> {
+pub(crate) fn resident() -> Result<usize> {
     let stats = memory_stats().context("the system does not tell the size of the process")?;
     Ok(stats.physical_mem)
 }

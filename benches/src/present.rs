@@ -13,8 +13,10 @@ use crate::workloads::chapters;
 
 /// Where a table is to be read.
 #[derive(Clone, Copy, Debug)]
-enum Medium {
+pub enum Medium {
+    /// On a terminal.
     Terminal,
+    /// On a page of the documents.
     Markdown,
 }
 
@@ -45,23 +47,10 @@ pub fn extras(footprints: &[Footprint], counts: &[Count]) -> String {
 pub fn for_docs(report: &Report) -> String {
     let base = PeerKind::BASE.name();
     let mut page = format!("# Benchmarks\n\n{METHOD}\n## Results\n\n");
-    let machine = &report.machine;
     let _ = writeln!(
         page,
-        "{} processors{}, {}{}; {} workers, {} rounds, {}.\n",
-        machine.processors,
-        machine
-            .processor
-            .as_ref()
-            .map_or(String::new(), |name| format!(" ({name})")),
-        machine.system,
-        machine
-            .clock
-            .as_ref()
-            .map_or(String::new(), |clock| format!(", clock {clock}")),
-        report.workers,
-        report.rounds,
-        machine.allocator,
+        "{}; {} workers, {} rounds.\n",
+        report.machine, report.workers, report.rounds
     );
     page += "![Time as a multiple of Tokio's, for each workload](benchmarks.svg)\n\n";
     for (peer, mean) in report.geometric_means() {
@@ -79,6 +68,7 @@ pub fn for_docs(report: &Report) -> String {
         let table = count_table(&report.counts, Medium::Markdown);
         let _ = writeln!(page, "### Counts per operation\n\n{table}\n");
     }
+    page += ELSEWHERE;
     page += "## The workloads\n";
     for chapter in chapters() {
         let _ = write!(page, "\n### {}\n\n{}\n", chapter.title, chapter.preface());
@@ -88,6 +78,15 @@ pub fn for_docs(report: &Report) -> String {
     }
     page
 }
+
+/// What is measured by programs of their own.
+const ELSEWHERE: &str = "\
+## Servers
+
+What needs processes of their own has pages of its own: [an HTTP server](benchmarks-http.md) that `wrk` asks, and the
+memory of [idle connections](benchmarks-idle.md).
+
+";
 
 /// What the page says of how it was made.
 const METHOD: &str = "\
@@ -169,7 +168,7 @@ fn count_table(counts: &[Count], medium: Medium) -> Table {
 }
 
 /// An empty table: names to the left, numbers to the right.
-fn table(header: Vec<String>, medium: Medium) -> Table {
+pub(crate) fn table(header: Vec<String>, medium: Medium) -> Table {
     let mut table = Table::new();
     table
         .load_preset(match medium {
@@ -185,14 +184,14 @@ fn table(header: Vec<String>, medium: Medium) -> Table {
 }
 
 /// The median and the quartiles, in the median's unit.
-fn times(spread: Spread) -> String {
+pub(crate) fn times(spread: Spread) -> String {
     let unit = Unit::for_time(spread.median);
     let [median, lower, upper] =
         [spread.median, spread.lower, spread.upper].map(|n| unit.number(n));
     format!("{median} [{lower}–{upper}] {}", unit.name)
 }
 
-fn ratios(spread: Spread) -> String {
+pub(crate) fn ratios(spread: Spread) -> String {
     format!(
         "{:.2} [{:.2}–{:.2}]",
         spread.median, spread.lower, spread.upper

@@ -1,12 +1,14 @@
 //! Datagrams, over UDP and between processes: they keep their bounds and say from whom they are.
 
 use std::future::poll_fn;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_lite::future::{poll_once, zip};
-use rt_tasks_io::net::{UdpSocket, UnixDatagram};
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
+use rt_tasks_io::net::{AsyncFd, UdpSocket, UnixDatagram};
 use rt_tasks_runtime::{block_on, spawn};
 
 use crate::own_path;
@@ -40,6 +42,52 @@ fn udp_datagrams_arrive_whole_and_with_their_sender() {
         let sent = poll_fn(|cx| far.poll_send_to(cx, b"again", at_near)).await;
         assert_eq!(sent.unwrap(), 5);
         assert_eq!(near.recv_from(&mut buffer).await.unwrap(), (4, at_far));
+    });
+}
+
+/// A library that takes many with one call needs nothing of ours but the waiting.
+#[test]
+fn batches_are_received_with_a_library_made_for_them() {
+    const N: u8 = 100;
+    block_on(async {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let batches = UdpSocketState::new((&socket).into()).unwrap();
+        let socket = AsyncFd::new(socket).unwrap();
+        let (near, at_near) = udp().await;
+        let sender = spawn(async move {
+            for number in 0..N {
+                near.send_to(&[number], address).await.unwrap();
+            }
+        });
+        let (mut heard, mut n_calls) = (Vec::new(), 0);
+        while heard.len() < usize::from(N) {
+            let mut room = [[0; 64]; BATCH_SIZE];
+            let mut told = [RecvMeta::default(); BATCH_SIZE];
+            let receive = |socket: &std::net::UdpSocket| {
+                let mut buffers = room.each_mut().map(|room| IoSliceMut::new(room));
+                batches.recv(socket.into(), &mut buffers, &mut told)
+            };
+            let n_received = socket.read_with(receive).await.unwrap();
+            for (bytes, told) in room.iter().zip(&told[..n_received]) {
+                assert_eq!(told.addr, at_near);
+                // The system may have put several of one sender together.
+                heard.extend(
+                    bytes[..told.len]
+                        .chunks(told.stride)
+                        .map(|datagram| datagram[0]),
+                );
+            }
+            n_calls += 1;
+            // The next ones gather meanwhile.
+            rt_tasks_runtime::sleep(Duration::from_millis(1)).await;
+        }
+        sender.await.unwrap();
+        assert!(heard.into_iter().eq(0..N), "in their order, and none twice");
+        assert!(
+            BATCH_SIZE == 1 || n_calls < N,
+            "{n_calls} calls for {N} datagrams"
+        );
     });
 }
 
