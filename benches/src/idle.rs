@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use rustix::net::sockopt::set_socket_linger;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 
@@ -103,7 +104,12 @@ pub fn server(kind: PeerKind, workers: usize, connections: usize) -> Result<()> 
 /// When the system refuses the descriptors, or the server does not accept.
 pub fn client(address: SocketAddr, connections: usize) -> Result<()> {
     allow_descriptors(connections)?;
-    let connections = (0..connections).map(|_| TcpStream::connect(address));
+    let connections = (0..connections).map(|_| {
+        let connection = TcpStream::connect(address)?;
+        // Closed by a reset: what ends in peace keeps its port for a minute, and there are not so many ports.
+        set_socket_linger(&connection, Some(Duration::ZERO))?;
+        Ok(connection)
+    });
     let _connections = connections.collect::<std::io::Result<Vec<_>>>()?;
     until_dismissed()
 }
