@@ -38,6 +38,7 @@ use std::time::{Duration, Instant};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use rt_tasks_runtime::reactor::StreamRead;
 use rt_tasks_runtime::time;
+use rustix::net::{RecvFlags, recv};
 
 use crate::net::connection::Connection;
 use crate::net::{TcpStream, UnixStream};
@@ -49,13 +50,14 @@ fn poll_read<C: Connection>(
     mut buffer: ReadBufCursor<'_>,
 ) -> Poll<io::Result<()>> {
     let read = connection.poll_read_with(cx, buffer.remaining(), |io| {
-        // SAFETY: the contract of `as_mut`: nothing is de-initialised; `read` only writes bytes to it.
+        // SAFETY: the contract of `as_mut`: nothing is de-initialised; `recv` only writes bytes to it.
         let unfilled = unsafe { buffer.as_mut() };
-        let (filled, _) = rustix::io::read(io, unfilled)?;
+        // Less of a detour in the system than `read`, which takes files as well.
+        let ((filled, _), _) = recv(io, unfilled, RecvFlags::empty())?;
         Ok(StreamRead::new(filled.len()))
     });
     read.map_ok(|n_read| {
-        // SAFETY: the contract of `advance`: `read` has initialised the first `n_read` bytes, and gave them back as
+        // SAFETY: the contract of `advance`: `recv` has initialised the first `n_read` bytes, and gave them back as
         // such.
         unsafe { buffer.advance(n_read) }
     })

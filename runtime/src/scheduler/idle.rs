@@ -234,6 +234,11 @@ impl Idle {
         true
     }
 
+    /// Begins to search beside any number of others: for a seat that has seen work when it was about to park.
+    pub(crate) fn search_regardless(&self) {
+        self.n_searching.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Ends a search that found work; true if it was the last one: then the caller looks at every queue, and
     /// wakes the next seat if there is more.
     pub(crate) fn stop_searching_with_work(&self) -> bool {

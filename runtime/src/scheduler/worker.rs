@@ -336,14 +336,12 @@ impl<'a> Worker<'a> {
         // A timer that was set, or a poller that was left, since we looked: whoever did that saw no idle seat.
         let is_needed =
             shared.outside_timers.next() < deadline || (turn.is_none() && shared.is_unattended());
-        if is_needed
-            || is_woken()
-            || shared.has_work()
-            || shared.is_stopping()
-            || shared.settle_if_idle()
-        {
+        let has_work = shared.has_work();
+        if is_needed || is_woken() || has_work || shared.is_stopping() || shared.settle_if_idle() {
             drop(turn);
-            self.get_up();
+            if self.get_up() && has_work {
+                self.search_regardless();
+            }
             return;
         }
         let sleeps_for_good = self.is_home && turn.is_none() && timeout.is_none();
@@ -375,6 +373,16 @@ impl<'a> Worker<'a> {
                 shared.set_coarse(shared.clock.now());
                 self.get_up();
             }
+        }
+    }
+
+    /// Searches, however many others do.
+    ///
+    /// Whoever has seen work and may not sleep would otherwise go round and round for as long as a searcher takes to
+    /// come by, which is long if the system has the searcher wait for its processor.
+    fn search_regardless(&self) {
+        if !self.is_searching.replace(true) {
+            self.shared.idle.search_regardless();
         }
     }
 
