@@ -1,10 +1,11 @@
 //! How much memory does a connection take on which nothing happens?
 //!
-//! A server accepts so many connections, gives each a task, and each task waits in a read of a few bytes. The growth
-//! of its resident set is shared out over the connections. Server and client are processes of their own, the
+//! A server accepts so many connections, gives each a task, and each task says a byte and waits in a read of a few. The
+//! growth of its resident set is shared out over the connections. Server and client are processes of their own, the
 //! server one for each runtime. The buffers of a real server come on top; what the kernel holds for each socket is
 //! not in the resident set, and is the same for all.
 
+use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -22,6 +23,9 @@ use crate::workload::{AnyPeer, PeerKind, Visit};
 
 /// Descriptors that a process needs beside those of its connections.
 const OTHERS: u64 = 100;
+
+/// What each connection hears when it is accepted.
+const GREETING: &[u8] = b"!";
 
 /// What an idle connection takes on one runtime.
 #[derive(Debug, Serialize)]
@@ -105,7 +109,9 @@ pub fn server(kind: PeerKind, workers: usize, connections: usize) -> Result<()> 
 pub fn client(address: SocketAddr, connections: usize) -> Result<()> {
     allow_descriptors(connections)?;
     let connections = (0..connections).map(|_| {
-        let connection = TcpStream::connect(address)?;
+        let mut connection = TcpStream::connect(address)?;
+        // One after the other: a server that is slower would have to drop some, and they would try again much later.
+        connection.read_exact(&mut [0; GREETING.len()])?;
         // Closed by a reset: what ends in peace keeps its port for a minute, and there are not so many ports.
         set_socket_linger(&connection, Some(Duration::ZERO))?;
         Ok(connection)
@@ -162,8 +168,11 @@ async fn grow<P: Peer>(connections: usize) -> Result<()> {
     tell(&resident()?.saturating_sub(before))
 }
 
-/// Waits for bytes that never come.
+/// Greets, and waits for bytes that never come.
 async fn wait<P: Peer>(mut connection: P::Connection) {
+    if connection.write_all(GREETING).await.is_err() {
+        return;
+    }
     WAITING.fetch_add(1, Ordering::Relaxed);
     let mut buffer = [0; 64];
     while let Ok(1..) = connection.read(&mut buffer).await {}

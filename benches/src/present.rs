@@ -83,7 +83,7 @@ pub fn for_docs(report: &Report) -> String {
 const ELSEWHERE: &str = "\
 ## Servers
 
-What needs processes of their own has pages of its own: [an HTTP server](benchmarks-http.md) that `wrk` asks, and the
+What needs processes of its own has pages of its own: [an HTTP server](benchmarks-http.md) that `wrk` asks, and the
 memory of [idle connections](benchmarks-idle.md).
 
 ";
