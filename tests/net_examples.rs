@@ -1,11 +1,27 @@
-//! The servers among the examples, with clients that behave well and badly.
+//! The servers and clients among the examples, with peers that behave well and badly, and with `curl`.
 
 #[allow(dead_code)] // Its `main` is for those who run it.
 #[path = "../examples/chat.rs"]
 mod chat;
 #[allow(dead_code)] // Its `main` is for those who run it.
+#[path = "../examples/http_client.rs"]
+mod http_client;
+#[allow(dead_code)] // Its `main` is for those who run it.
+#[path = "../examples/http_server.rs"]
+mod http_server;
+#[allow(dead_code)] // Its `main` is for those who run it.
 #[path = "../examples/proxy.rs"]
 mod proxy;
+#[allow(dead_code)] // Its `main` is for those who run it.
+#[path = "../examples/socks5.rs"]
+mod socks5;
+
+#[path = "net_examples/curl.rs"]
+mod curl;
+#[path = "net_examples/http.rs"]
+mod http;
+#[path = "net_examples/socks.rs"]
+mod socks;
 
 use std::net::SocketAddr;
 use std::time::Duration;
