@@ -42,7 +42,7 @@ fn make<F: Future, H: Hook<F::Output>, K: Keep>(
     hook: H,
     spec: Spec<'_>,
 ) -> (Task, JoinHandle<H::Value>) {
-    let class = const { class_of(size_of::<TaskCell<F, H, K>>()) };
+    let class = const { class_of_cell::<F, H, K>() };
     let class = class.expect("what does not fit is boxed");
     let (block, id) = scheduler::alloc(shared, class);
     let birth = Birth {
@@ -74,10 +74,17 @@ fn make<F: Future, H: Hook<F::Output>, K: Keep>(
     })
 }
 
+/// The blocks that a cell with these fits.
+const fn class_of_cell<F: Future, H: Hook<F::Output>, K: Keep>() -> Option<u8> {
+    class_of(
+        size_of::<TaskCell<F, H, K>>(),
+        align_of::<TaskCell<F, H, K>>(),
+    )
+}
+
 /// Whether a cell with these fits a block.
 const fn fits<F: Future, H: Hook<F::Output>, K: Keep>() -> bool {
-    class_of(size_of::<TaskCell<F, H, K>>()).is_some()
-        && align_of::<TaskCell<F, H, K>>() <= crate::task::ALIGN
+    class_of_cell::<F, H, K>().is_some()
 }
 
 /// Spawns a future with a hook; futures and results that do not fit a block go to the heap.

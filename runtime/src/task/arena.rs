@@ -28,19 +28,27 @@ use crate::scheduler::Shared;
 use crate::shim::{Mutex, UnsafeCell, lock};
 
 /// Sizes of blocks in bytes; a future that needs more goes to the heap behind a cell.
-pub(crate) const CLASSES: [usize; 11] = [192, 256, 320, 384, 448, 512, 640, 768, 1024, 1536, 2048];
+///
+/// Blocks begin on a cache line, but for those of the smallest class, which begin on one or in the middle of one.
+/// That one is for tasks that are many and do little, such as those that only sleep.
+pub(crate) const CLASSES: [usize; 12] = [
+    160, 192, 256, 320, 384, 448, 512, 640, 768, 1024, 1536, 2048,
+];
 
-/// Blocks begin on a cache line.
-pub(crate) const ALIGN: usize = 64;
+/// Chunks begin on a cache line.
+const ALIGN: usize = 64;
 
 /// Chunks double from the first size to the second, per class.
 const CHUNK_BYTES: std::ops::RangeInclusive<usize> = 4096..=256 * 1024;
 
-/// The smallest class that holds `size` bytes.
-pub(crate) const fn class_of(size: usize) -> Option<u8> {
+/// What an allocator keeps beside a chunk, so that both together fill whole pages.
+const KEPT_BESIDE: usize = 128;
+
+/// The smallest class whose blocks hold `size` bytes and are aligned for what they hold.
+pub(crate) const fn class_of(size: usize, align: usize) -> Option<u8> {
     let mut class = 0;
     while class < CLASSES.len() {
-        if size <= CLASSES[class] {
+        if size <= CLASSES[class] && CLASSES[class] % align == 0 && align <= ALIGN {
             return Some(class as u8);
         }
         class += 1;
@@ -186,8 +194,9 @@ impl Arena {
     fn carve(&self, local: &mut Local, class: u8) -> NonNull<Header> {
         let index = usize::from(class);
         if local.fresh[index].1 == 0 {
-            let bytes = local.next_bytes[index];
-            local.next_bytes[index] = (bytes * 2).min(*CHUNK_BYTES.end());
+            let with_rest = local.next_bytes[index];
+            local.next_bytes[index] = (with_rest * 2).min(*CHUNK_BYTES.end());
+            let bytes = with_rest - KEPT_BESIDE;
             let layout = Layout::from_size_align(bytes, ALIGN).expect("a chunk has a layout");
             // SAFETY: the layout is not empty.
             let Some(base) = NonNull::new(unsafe { alloc_zeroed(layout) }) else {

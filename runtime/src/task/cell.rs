@@ -1,4 +1,5 @@
 //! The task cell: one block that holds a task's header, its hook, and its future or result.
+//! The part whose types are the task's own is in [`stage`](super::stage).
 //!
 //! The header is the same for every task and is all that queues, wakers, timers and dumps know; a table of
 //! functions leads from it to the typed rest.
@@ -36,7 +37,6 @@ use std::time::Duration;
 
 use super::arena::Arena;
 use super::cold::Cold;
-use super::hook::{Hook, Keep};
 use super::info::{TaskId, TaskInfo, TaskState};
 use super::returns::Node;
 use super::state::{Snapshot, State};
@@ -563,46 +563,5 @@ unsafe fn give_back(header: NonNull<Header>) {
     } else {
         // SAFETY: the block is ours and dead.
         unsafe { Arena::free_remote(home, header) };
-    }
-}
-
-/// The future or the result (Invariant 4).
-pub(crate) enum Stage<F, R> {
-    Body(F),
-    Result(R),
-    Taken,
-}
-
-/// What the handle of a task gives.
-pub(crate) type Outcome<F, H> = Result<<H as Hook<<F as Future>::Output>>::Value, super::JoinError>;
-
-/// The stage of a cell of these types.
-type StageOf<F, H, K> = Stage<F, <K as Keep>::Kept<Outcome<F, H>>>;
-
-/// The whole cell.
-#[repr(C)]
-pub(crate) struct TaskCell<F: Future, H: Hook<F::Output>, K: Keep> {
-    pub(crate) header: Header,
-    pub(crate) hook: std::cell::UnsafeCell<Option<H>>,
-    pub(crate) stage: std::cell::UnsafeCell<StageOf<F, H, K>>,
-}
-
-impl<F: Future, H: Hook<F::Output>, K: Keep> TaskCell<F, H, K> {
-    /// Writes what comes behind the header.
-    ///
-    /// # Safety
-    ///
-    /// The block is the caller's, and its class fits the cell.
-    #[inline]
-    pub(crate) unsafe fn fill(cell: NonNull<Self>, future: F, hook: H) {
-        let cell = cell.as_ptr();
-        // SAFETY: by the caller's promise; no reference is made to the rest.
-        let to_hook = unsafe { &raw mut (*cell).hook };
-        // SAFETY: the field lies in the caller's block.
-        unsafe { to_hook.write(Some(hook).into()) };
-        // SAFETY: as for the hook.
-        let to_stage = unsafe { &raw mut (*cell).stage };
-        // SAFETY: as for the hook.
-        unsafe { to_stage.write(Stage::Body(future).into()) };
     }
 }

@@ -16,15 +16,15 @@
 
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::Instant;
 
-use super::cell::{Header, Mode, Outcome, Phase, Retained, Stage, Task, TaskCell, VTable, free};
+use super::cell::{Header, Mode, Phase, Retained, Task, VTable, free};
 use super::error::{JoinError, Panic};
 use super::hook::{Hook, Keep};
+use super::stage::{Outcome, TaskCell};
 use super::state::{AfterPoll, Wake};
 use crate::cancel::{Cancelled, Surroundings};
 use crate::context::{self, BUDGET, Restore};
@@ -188,20 +188,14 @@ unsafe fn poll_body<F: Future, H: Hook<F::Output>, K: Keep>(
     let mut output = None;
     // One landing pad for all that may panic: the poll, the destructor, the hook.
     let polled = catch_unwind(AssertUnwindSafe(|| {
-        let stage = cell.stage.get();
-        // SAFETY: by the caller's promise nobody else touches the stage.
-        let Stage::Body(future) = (unsafe { &mut *stage }) else {
-            unreachable!("the stage holds the future in this phase")
-        };
-        // SAFETY: the future stays in the cell until it is dropped there.
-        let future = unsafe { Pin::new_unchecked(future) };
-        match future.poll(&mut Context::from_waker(&waker)) {
+        let cx = &mut Context::from_waker(&waker);
+        // SAFETY: by the caller's promise.
+        match unsafe { cell.with_body(|future| future.poll(cx)) } {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(value) => output = Some(value),
         }
-        // SAFETY: as above; the assignment drops the future in place, and leaves the stage `Taken` also when
-        // that panics.
-        unsafe { *stage = Stage::Taken };
+        // SAFETY: by the caller's promise; a poll leaves the future where it is.
+        unsafe { cell.drop_body() };
         // SAFETY: by the caller's promise; the stage is empty.
         unsafe { store_result(cell, Ok(output.take().expect("it was just put there"))) };
         Poll::Ready(())
@@ -249,8 +243,8 @@ unsafe fn end_body<F: Future, H: Hook<F::Output>, K: Keep>(
     }));
     if let Err(payload) = stored {
         let error = JoinError::panic(Panic::new(payload), cell.header.info());
-        // SAFETY: by the caller's promise nobody else touches the stage.
-        unsafe { *cell.stage.get() = Stage::Result(K::keep(Err(error))) };
+        // SAFETY: by the caller's promise; nothing was stored.
+        unsafe { cell.put_result(Err(error)) };
     }
 }
 
@@ -263,11 +257,9 @@ unsafe fn drop_body<F: Future, H: Hook<F::Output>, K: Keep>(
     cell: &TaskCell<F, H, K>,
     error: JoinError,
 ) -> JoinError {
-    let stage = cell.stage.get();
     let drop_it = || {
-        // SAFETY: by the caller's promise nobody else touches the stage; the assignment drops the future in
-        // place, and leaves the stage `Taken` also when that panics.
-        unsafe { *stage = Stage::Taken };
+        // SAFETY: by the caller's promise nobody else touches the stage.
+        unsafe { cell.clear() };
     };
     let is_suspended = error.is_cancelled();
     let dropped = catch_unwind(AssertUnwindSafe(|| match is_suspended {
@@ -298,7 +290,7 @@ unsafe fn store_result<F: Future, H: Hook<F::Output>, K: Keep>(
         .expect("the hook stays until the task is complete");
     let result = hook.outcome(outcome);
     // SAFETY: by the caller's promise nobody else touches the stage.
-    unsafe { *cell.stage.get() = Stage::Result(K::keep(result)) };
+    unsafe { cell.put_result(result) };
 }
 
 /// See [`VTable::take_result`].
@@ -307,16 +299,11 @@ unsafe fn take_result<F: Future, H: Hook<F::Output>, K: Keep>(
     to: *mut (),
 ) {
     // SAFETY: Invariant 1.
-    let stage = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() }
-        .stage
-        .get();
+    let cell = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() };
     // SAFETY: Invariant 1: the result is ours.
-    let taken = unsafe { std::mem::replace(&mut *stage, Stage::Taken) };
-    let Stage::Result(result) = taken else {
-        unreachable!("the result is taken once")
-    };
+    let result = unsafe { cell.take_result() };
     // SAFETY: by the caller's promise it points to a place for just this type.
-    unsafe { to.cast::<Outcome<F, H>>().write(K::give(result)) };
+    unsafe { to.cast::<Outcome<F, H>>().write(result) };
 }
 
 /// See [`VTable::peek_result`].
@@ -324,29 +311,24 @@ unsafe fn peek_result<F: Future, H: Hook<F::Output>, K: Keep>(
     header: NonNull<Header>,
 ) -> *const () {
     // SAFETY: Invariant 1.
-    let stage = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() }
-        .stage
-        .get();
+    let cell = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() };
     // SAFETY: Invariant 1: nobody takes the result meanwhile.
-    match unsafe { &*stage } {
-        Stage::Result(result) => std::ptr::from_ref(K::look::<Outcome<F, H>>(result)).cast(),
-        Stage::Body(_) | Stage::Taken => std::ptr::null(),
-    }
+    let result = unsafe { cell.result() };
+    result.map_or(std::ptr::null(), |result| std::ptr::from_ref(result).cast())
 }
 
 /// See [`VTable::drop_result`].
 unsafe fn drop_result<F: Future, H: Hook<F::Output>, K: Keep>(header: NonNull<Header>) {
     // SAFETY: Invariant 1.
     let cell = unsafe { header.cast::<TaskCell<F, H, K>>().as_ref() };
-    let stage = cell.stage.get();
     // SAFETY: Invariant 1: the result is ours.
-    if let Stage::Result(result) = unsafe { &*stage } {
-        if H::may_be_lost(K::look(result)) && cell.header.runtime().debug.is_some() {
-            report_lost::<F, H>(&cell.header, K::look(result));
+    if let Some(result) = unsafe { cell.result() } {
+        if H::may_be_lost(result) && cell.header.runtime().debug.is_some() {
+            report_lost::<F, H>(&cell.header, result);
         }
     }
     // SAFETY: Invariant 1: the result is ours.
-    ignore_panic(|| unsafe { *stage = Stage::Taken });
+    ignore_panic(|| unsafe { cell.clear() });
 }
 
 /// Reports an error or a panic that nobody looked at.

@@ -1,7 +1,7 @@
 //! Tasks: a future with a header, a state word, and a place for its result, in one recycled block.
 //!
 //! The parts, in the order in which they build on each other: `state`, the word that says who may do what;
-//! `cell`, the block and its rules; `hook`, what its makers choose; `returns` and `arena`, where blocks come from
+//! `cell`, the block and its rules; `stage`, its typed part; `hook`, what its makers choose; `returns` and `arena`, where blocks come from
 //! and go to; `harness`, one poll and the end of a task; `join`, the handles.
 
 mod arena;
@@ -15,11 +15,12 @@ mod hook;
 mod info;
 mod join;
 pub(crate) mod returns;
+mod stage;
 pub(crate) mod state;
 
-pub(crate) use arena::{ALIGN, Arena, Pinned, class_of};
+pub(crate) use arena::{Arena, Pinned, class_of};
 pub use builder::Builder;
-pub(crate) use cell::{Birth, Header, Retained, Task, TaskCell};
+pub(crate) use cell::{Birth, Header, Retained, Task};
 pub use current::{TaskRef, current, deadline};
 pub use error::{JoinError, Panic};
 pub(crate) use harness::{Ran, Table, abort, ignore_panic, run, run_disturbed};
@@ -28,6 +29,7 @@ pub(crate) use hook::{Boxed, Inline, Keep};
 pub use hook::{Hook, Plain};
 pub use info::{TaskId, TaskInfo, TaskState};
 pub use join::{CancelHandle, JoinHandle, OwnedTask};
+pub(crate) use stage::TaskCell;
 
 use crate::context;
 pub use crate::locals::{LocalScope, OwnLocalScope, OwnTaskLocal, Reset, TaskLocal};

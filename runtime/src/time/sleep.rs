@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::Instant;
 use super::timers::{TimerKey, Timers};
+use crate::platform::Nanos;
 use crate::wait::{self, WaitKind};
 use crate::{coop, scheduler};
 
@@ -41,43 +42,55 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// Waits until a moment; see [`sleep`].
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep {
-        deadline,
-        armed: None,
+        timer: Timer::Idle(deadline),
     }
 }
 
 /// The future of [`sleep`]. It is `Unpin`, so `&mut sleep` works in `select!`.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
-    deadline: Instant,
-    armed: Option<(Arc<Timers>, TimerKey)>,
+    timer: Timer,
 }
+
+enum Timer {
+    /// Not armed yet, or not any more.
+    Idle(Instant),
+    /// The deadline as the clock of the timers has it: half the size.
+    Armed(Arc<Timers>, TimerKey, Nanos),
+}
+
+/// A task that sleeps and does nothing else fits the smallest block.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Sleep>() <= 24);
 
 impl Sleep {
     /// The moment it waits for.
     #[must_use]
     pub fn deadline(&self) -> Instant {
-        self.deadline
+        match &self.timer {
+            Timer::Idle(deadline) => *deadline,
+            Timer::Armed(timers, _, deadline) => Instant(timers.clock.instant(*deadline)),
+        }
     }
 
     /// Waits for another moment from now on.
     pub fn reset(&mut self, deadline: Instant) {
         self.disarm();
-        self.deadline = deadline;
+        self.timer = Timer::Idle(deadline);
     }
 
     /// Whether the moment has come.
     #[must_use]
     pub fn is_elapsed(&self) -> bool {
-        match &self.armed {
-            Some((timers, _)) => timers.clock.nanos_of(self.deadline.0) <= timers.clock.now(),
-            None => self.deadline <= Instant::now(),
+        match &self.timer {
+            Timer::Idle(deadline) => *deadline <= Instant::now(),
+            Timer::Armed(timers, _, deadline) => *deadline <= timers.clock.now(),
         }
     }
 
     fn disarm(&mut self) {
-        if let Some((timers, key)) = self.armed.take() {
-            timers.cancel(key);
+        if let Timer::Armed(timers, key, _) = &self.timer {
+            timers.cancel(*key);
         }
     }
 }
@@ -87,22 +100,25 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         ready!(coop::poll_proceed(cx));
-        if let Some((timers, key)) = &self.armed {
-            if timers.update(*key, cx.waker()) {
-                wait::goes_on(WaitKind::Timer, timers.clock.nanos_of(self.deadline.0));
-                coop::restore();
-                return Poll::Pending;
+        let at = match &self.timer {
+            Timer::Idle(deadline) => *deadline,
+            Timer::Armed(timers, key, deadline) => {
+                if timers.update(*key, cx.waker()) {
+                    wait::goes_on(WaitKind::Timer, *deadline);
+                    coop::restore();
+                    return Poll::Pending;
+                }
+                self.timer = Timer::Idle(self.deadline());
+                return Poll::Ready(());
             }
-            self.armed = None;
-            return Poll::Ready(());
-        }
+        };
         let timers = scheduler::current_timers();
-        let deadline = timers.clock.nanos_of(self.deadline.0);
+        let deadline = timers.clock.nanos_of(at.0);
         if deadline <= timers.clock.now() {
             return Poll::Ready(());
         }
         let key = scheduler::arm(&timers, deadline, cx.waker().clone());
-        self.armed = Some((timers, key));
+        self.timer = Timer::Armed(timers, key, deadline);
         wait::begins(WaitKind::Timer, deadline);
         coop::restore();
         Poll::Pending
@@ -118,8 +134,8 @@ impl Drop for Sleep {
 impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sleep")
-            .field("deadline", &self.deadline)
-            .field("is_armed", &self.armed.is_some())
+            .field("deadline", &self.deadline())
+            .field("is_armed", &matches!(self.timer, Timer::Armed(..)))
             .finish()
     }
 }
