@@ -4,6 +4,7 @@
 //! each, written the way that runtime's users would write it (`JoinSet` on Tokio, async-channel on smol).
 //! An adapter adds no allocation and no synchronisation of its own to what it measures.
 
+mod flume;
 mod ours;
 mod smol;
 mod tokio;
@@ -49,6 +50,8 @@ pub trait Peer: Sized + Send + Sync + 'static {
     type Listener: Listener<Connection = Self::Connection>;
     /// A TCP connection.
     type Connection: Connection;
+    /// A file that is read.
+    type File: ReadFile;
 
     /// Starts `workers` worker threads.
     ///
@@ -73,6 +76,12 @@ pub trait Peer: Sized + Send + Sync + 'static {
     {
         drop(Self::spawn(future));
     }
+
+    /// Starts a task from a thread that does not belong to the runtime.
+    fn spawn_outside<F>(&self, future: F) -> Self::Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
 
     /// Runs `work` on a thread that may block.
     fn spawn_blocking<T, F>(work: F) -> Self::Task<T>
@@ -114,6 +123,12 @@ pub trait Peer: Sized + Send + Sync + 'static {
 
     /// Connects, without Nagle's delay.
     fn connect(address: SocketAddr) -> impl Future<Output = io::Result<Self::Connection>> + Send;
+
+    /// Opens a file for reading.
+    fn open(path: &'static str) -> impl Future<Output = io::Result<Self::File>> + Send;
+
+    /// Copies so many zeros to `sink`, with the runtime's own function for copying.
+    fn copy_zeros(length: u64, sink: &mut Vec<u8>) -> impl Future<Output = io::Result<u64>> + Send;
 }
 
 /// The half of a oneshot that answers.
@@ -202,6 +217,15 @@ pub trait Connection: Send + 'static {
 
     /// Writes all of `bytes`.
     fn write_all<'a>(&'a mut self, bytes: &'a [u8]) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// A file that is read.
+pub trait ReadFile: Send + 'static {
+    /// Reads what comes next; zero at the end.
+    fn read<'a>(
+        &'a mut self,
+        buffer: &'a mut [u8],
+    ) -> impl Future<Output = io::Result<usize>> + Send;
 }
 
 /// A future of a result, turned into one of its value: a failure in a workload ends the run.

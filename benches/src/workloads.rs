@@ -5,6 +5,8 @@ mod channels;
 mod echo;
 mod groups;
 mod locks;
+mod of_async_executor;
+mod of_tokio;
 mod outside;
 mod spawning;
 mod switching;
@@ -60,6 +62,8 @@ chapters! {
     "Echo": echo,
     "Blocking work": blocking,
     "From outside": outside,
+    "Tokio's own": of_tokio,
+    "async-executor's own": of_async_executor,
 }
 
 /// Counts tasks that finish; the last one reports.

@@ -6,13 +6,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::DerefMut;
 use std::time::Duration;
 
+use rt::fs::File;
 use rt::io::{AsyncReadExt, AsyncWriteExt};
 use rt::net::{TcpListener, TcpStream};
 use rt::sync::{Event, Mutex, Queue, Semaphore, oneshot};
 use rt::{GroupHandle, JoinHandle, Runtime, TaskGroup};
 
 use super::{
-    Answer, Broadcast, Connection, Get, Listener, Lock, Peer, Permits, Put, Reply, Unwrapped,
+    Answer, Broadcast, Connection, Get, Listener, Lock, Peer, Permits, Put, ReadFile, Reply,
+    Unwrapped,
 };
 
 /// The runtime of this workspace.
@@ -33,6 +35,7 @@ impl Peer for Ours {
     type Broadcast = Event;
     type Listener = TcpListener;
     type Connection = TcpStream;
+    type File = File;
 
     fn start(workers: usize) -> io::Result<Self> {
         rt::Builder::new().workers(workers).build().map(Self)
@@ -49,6 +52,14 @@ impl Peer for Ours {
         F::Output: Send + 'static,
     {
         Unwrapped(rt::spawn(future))
+    }
+
+    fn spawn_outside<F>(&self, future: F) -> Self::Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        Unwrapped(self.0.spawn(future))
     }
 
     #[inline]
@@ -111,6 +122,23 @@ impl Peer for Ours {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+
+    async fn open(path: &'static str) -> io::Result<File> {
+        File::open(path).await
+    }
+
+    async fn copy_zeros(length: u64, sink: &mut Vec<u8>) -> io::Result<u64> {
+        rt::io::copy(rt::io::repeat(0).take(length), sink).await
+    }
+}
+
+impl ReadFile for File {
+    fn read<'a>(
+        &'a mut self,
+        buffer: &'a mut [u8],
+    ) -> impl Future<Output = io::Result<usize>> + Send {
+        AsyncReadExt::read(self, buffer)
     }
 }
 

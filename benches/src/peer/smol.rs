@@ -12,12 +12,15 @@ use std::time::Duration;
 
 use event_listener::Event;
 use smol::channel::{self, Receiver, Sender};
+use smol::fs::File;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::lock::{Mutex, Semaphore};
 use smol::net::{TcpListener, TcpStream};
 use smol::{Executor, Task, Timer, future};
 
-use super::{Answer, Broadcast, Connection, Get, Listener, Lock, Peer, Permits, Put, Reply};
+use super::{
+    Answer, Broadcast, Connection, Get, Listener, Lock, Peer, Permits, Put, ReadFile, Reply,
+};
 
 /// Where `spawn` puts tasks, as `smol::spawn` has it, but without its own threads.
 static EXECUTOR: Executor<'static> = Executor::new();
@@ -42,6 +45,7 @@ impl Peer for Smol {
     type Broadcast = Event;
     type Listener = TcpListener;
     type Connection = TcpStream;
+    type File = File;
 
     fn start(workers: usize) -> io::Result<Self> {
         let (stop, stopped) = channel::bounded(1);
@@ -78,6 +82,14 @@ impl Peer for Smol {
         F: Future<Output = ()> + Send + 'static,
     {
         EXECUTOR.spawn(future).detach();
+    }
+
+    fn spawn_outside<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        EXECUTOR.spawn(future)
     }
 
     #[inline]
@@ -140,6 +152,23 @@ impl Peer for Smol {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+
+    async fn open(path: &'static str) -> io::Result<File> {
+        File::open(path).await
+    }
+
+    async fn copy_zeros(length: u64, sink: &mut Vec<u8>) -> io::Result<u64> {
+        smol::io::copy(smol::io::repeat(0).take(length), sink).await
+    }
+}
+
+impl ReadFile for File {
+    fn read<'a>(
+        &'a mut self,
+        buffer: &'a mut [u8],
+    ) -> impl Future<Output = io::Result<usize>> + Send {
+        AsyncReadExt::read(self, buffer)
     }
 }
 

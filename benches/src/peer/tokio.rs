@@ -7,6 +7,7 @@ use std::ops::DerefMut;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -14,7 +15,8 @@ use tokio::sync::{Mutex, Notify, Semaphore, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::{
-    Answer, Broadcast, Connection, Get, Listener, Lock, Peer, Permits, Put, Reply, Unwrapped,
+    Answer, Broadcast, Connection, Get, Listener, Lock, Peer, Permits, Put, ReadFile, Reply,
+    Unwrapped,
 };
 
 /// Tokio's multi-thread runtime.
@@ -35,6 +37,7 @@ impl Peer for Tokio {
     type Broadcast = Notify;
     type Listener = TcpListener;
     type Connection = TcpStream;
+    type File = File;
 
     fn start(workers: usize) -> io::Result<Self> {
         tokio::runtime::Builder::new_multi_thread()
@@ -55,6 +58,14 @@ impl Peer for Tokio {
         F::Output: Send + 'static,
     {
         Unwrapped(tokio::spawn(future))
+    }
+
+    fn spawn_outside<F>(&self, future: F) -> Self::Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        Unwrapped(self.0.spawn(future))
     }
 
     #[inline]
@@ -117,6 +128,23 @@ impl Peer for Tokio {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+
+    async fn open(path: &'static str) -> io::Result<File> {
+        File::open(path).await
+    }
+
+    async fn copy_zeros(length: u64, sink: &mut Vec<u8>) -> io::Result<u64> {
+        tokio::io::copy(&mut tokio::io::repeat(0).take(length), sink).await
+    }
+}
+
+impl ReadFile for File {
+    fn read<'a>(
+        &'a mut self,
+        buffer: &'a mut [u8],
+    ) -> impl Future<Output = io::Result<usize>> + Send {
+        AsyncReadExt::read(self, buffer)
     }
 }
 

@@ -4,7 +4,7 @@
 //! causes. With few workers, how often both ends meet a full or an empty queue depends on the scheduler;
 //! at other capacities the order may differ. Tokio has no queue with many consumers: its users put the
 //! receiver behind a mutex, as in `queue_4_to_4`, or take async-channel, as in the row after it, where
-//! every runtime runs that same channel.
+//! every runtime runs that same channel, or flume's in the next.
 
 use smol::channel;
 
@@ -37,6 +37,11 @@ pub(super) fn cases() -> Vec<Case> {
             ManyToMany(Kind::AsyncChannel),
         ),
         Case::new(
+            "queue_4_to_4_flume",
+            "the same over flume, on every runtime",
+            ManyToMany(Kind::Flume),
+        ),
+        Case::new(
             "oneshot_same_task",
             "a oneshot made, sent and received in one task",
             OneshotSameTask,
@@ -67,6 +72,7 @@ impl Workload for OneConsumer {
 enum Kind {
     Own,
     AsyncChannel,
+    Flume,
 }
 
 struct ManyToMany(Kind);
@@ -83,6 +89,11 @@ impl Workload for ManyToMany {
             }),
             Kind::AsyncChannel => timed_in_task(peer, each * ENDS, async move {
                 let (putter, getter) = channel::bounded(CAPACITY);
+                let getters = vec![getter; ENDS as usize];
+                pump::<P, _, _>(putter, getters, ENDS, each).await;
+            }),
+            Kind::Flume => timed_in_task(peer, each * ENDS, async move {
+                let (putter, getter) = flume::bounded(CAPACITY);
                 let getters = vec![getter; ENDS as usize];
                 pump::<P, _, _>(putter, getters, ENDS, each).await;
             }),
