@@ -39,10 +39,10 @@ mod book;
 pub use rt_tasks_runtime::{
     AsyncGuard, Builder, CallerInfo, CancelHandle, CancelScope, Cancelled, CatchCancel, Checkpoint,
     CleanupOutput, Close, Cycle, Dump, Elapsed, EnterGuard, Expired, Finally, ForkHandle,
-    ForkScope, Handle, Instant, JoinError, JoinHandle, Metrics, MissedTick, NoRuntime, OnCancel,
-    OwnedTask, Panic, RunScope, Runtime, Shield, ShutdownReport, TaskId, TaskInfo, Unhandled,
-    UntilCancelled, WorkerMetrics, block_in_place, block_on, cancelled, catch_cancel, checkpoint,
-    defer, dump, finally, fork_join, guard, interval, interval_at, on_cancel, shield,
+    ForkScope, Handle, Histogram, Instant, JoinError, JoinHandle, Metrics, MissedTick, NoRuntime,
+    OnCancel, OwnedTask, Panic, RunScope, Runtime, Shield, ShutdownReport, TaskId, TaskInfo, Trace,
+    Unhandled, UntilCancelled, WorkerMetrics, block_in_place, block_on, cancelled, catch_cancel,
+    checkpoint, defer, dump, finally, fork_join, guard, interval, interval_at, on_cancel, shield,
     shield_within, sleep, sleep_until, spawn, spawn_blocking, spawn_compute, spawn_local, task,
     task_local, time, timeout, timeout_at, yield_now,
 };

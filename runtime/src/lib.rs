@@ -11,6 +11,7 @@ pub mod coop;
 mod debug;
 mod dump;
 mod fork_join;
+mod histogram;
 mod inspect;
 #[cfg(all(unix, feature = "signal"))]
 mod interrupt;
@@ -19,11 +20,13 @@ mod interrupt;
 mod interrupt;
 mod json;
 mod locals;
+mod metrics;
 mod platform;
 #[cfg(feature = "metrics")]
 mod prometheus;
 #[doc(hidden)]
 pub mod reactor;
+mod record;
 mod runtime;
 mod scheduler;
 #[doc(hidden)]
@@ -60,11 +63,12 @@ pub use cancel::{
 pub use coop::{YieldNow, yield_now};
 pub use dump::{CallerInfo, Cycle, Dump, Step, dump};
 pub use fork_join::{ForkHandle, ForkScope, fork_join};
+pub use histogram::Histogram;
+pub use metrics::{Metrics, WorkerMetrics};
 #[cfg(feature = "metrics")]
 pub use prometheus::Prometheus;
-pub use runtime::{
-    Builder, EnterGuard, Handle, Metrics, NoRuntime, Runtime, WorkerMetrics, block_on,
-};
+pub use record::Trace;
+pub use runtime::{Builder, EnterGuard, Handle, NoRuntime, Runtime, block_on};
 pub use scheduler::ShutdownReport;
 #[doc(hidden)]
 pub use spawn::{Work, spawn_hooked, spawn_work};

@@ -4,7 +4,10 @@
 
 use std::fmt;
 
-use crate::runtime::Metrics;
+use std::time::Duration;
+
+use crate::histogram::Histogram;
+use crate::metrics::Metrics;
 
 impl Metrics {
     /// The numbers as Prometheus reads them, each with its meaning and with the name of the runtime as a label.
@@ -36,18 +39,27 @@ pub struct Prometheus<'a> {
     runtime: &'a str,
 }
 
-/// A number that only grows, or one that goes up and down.
+/// A number that only grows, one that goes up and down, or many numbers by their size.
 #[derive(Clone, Copy)]
 enum Kind {
     Counter,
     Gauge,
+    Histogram,
 }
+
+/// Bounds of the buckets are powers of two of nanoseconds, from 256 ns to 17 s, so that they are bounds of the
+/// runtime's own buckets too.
+const BOUNDS: std::ops::RangeInclusive<u32> = 8..=34;
+
+/// Each second one is written: a factor of four lies between two bounds.
+const STEP: usize = 2;
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
         })
     }
 }
@@ -167,8 +179,47 @@ impl fmt::Display for Prometheus<'_> {
                 "{name}{{runtime=\"{runtime}\",worker=\"{worker}\"}} {n_polls}"
             )?;
         }
+        let times = [
+            (
+                "rt_poll_seconds",
+                "How long polls of tasks took, by samples.",
+                &self.metrics.poll_time,
+            ),
+            (
+                "rt_schedule_latency_seconds",
+                "From wake-ups of tasks to their polls, by samples.",
+                &self.metrics.schedule_latency,
+            ),
+        ];
+        for (name, help, times) in times {
+            head(f, name, Kind::Histogram, help)?;
+            histogram(f, name, &runtime, times)?;
+        }
         Ok(())
     }
+}
+
+fn histogram(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    runtime: &Label<'_>,
+    times: &Histogram,
+) -> fmt::Result {
+    for power in BOUNDS.step_by(STEP) {
+        let bound = Duration::from_nanos(1 << power);
+        let (seconds, n_below) = (bound.as_secs_f64(), times.at_most(bound));
+        writeln!(
+            f,
+            "{name}_bucket{{runtime=\"{runtime}\",le=\"{seconds}\"}} {n_below}"
+        )?;
+    }
+    let (count, sum) = (times.count(), times.total().as_secs_f64());
+    writeln!(
+        f,
+        "{name}_bucket{{runtime=\"{runtime}\",le=\"+Inf\"}} {count}"
+    )?;
+    writeln!(f, "{name}_sum{{runtime=\"{runtime}\"}} {sum}")?;
+    writeln!(f, "{name}_count{{runtime=\"{runtime}\"}} {count}")
 }
 
 fn head(f: &mut fmt::Formatter<'_>, name: &str, kind: Kind, help: &str) -> fmt::Result {
@@ -203,5 +254,33 @@ mod tests {
         assert_eq!(polls.len(), 3);
         assert_eq!(polls.iter().sum::<u64>(), metrics.n_polls);
         assert!(metrics.n_polls >= 10);
+    }
+
+    #[test]
+    fn times_are_in_buckets_that_only_grow() {
+        let runtime = crate::Builder::current_thread().build().unwrap();
+        runtime.block_on(async {
+            for _ in 0..20 {
+                crate::spawn(async { std::thread::sleep(Duration::from_millis(1)) })
+                    .await
+                    .unwrap();
+            }
+        });
+        let metrics = runtime.metrics();
+        let text = metrics.prometheus("x").to_string();
+        let value = |line: &str| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
+        let buckets = text
+            .lines()
+            .filter(|line| line.starts_with("rt_poll_seconds_bucket{runtime=\"x\",le="));
+        let buckets: Vec<_> = buckets.map(value).collect();
+        assert_eq!(buckets.len(), 15);
+        assert!(buckets.is_sorted());
+        assert_eq!(buckets[14], metrics.poll_time.count() as f64);
+        // Polls of a millisecond lie between the bounds of 262 and 1,049 or 4,194 microseconds.
+        assert!(buckets[5] < buckets[7], "{text}");
+        let sum = text
+            .lines()
+            .find(|line| line.starts_with("rt_poll_seconds_sum{"));
+        assert!(value(sum.unwrap()) >= 0.001 * buckets[14] / 2.0);
     }
 }

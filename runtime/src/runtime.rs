@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::context;
 use crate::dump::Dump;
 use crate::inspect;
 use crate::interrupt;
+use crate::metrics::Metrics;
 use crate::platform::Platform;
 use crate::scheduler::{self, Shared, ShutdownReport};
 use crate::spawn::{Spec, Work, spawn_on, spawn_work_on};
@@ -35,6 +37,10 @@ pub(crate) struct Config {
     pub(crate) virtual_time: bool,
     pub(crate) report_deadlocks: bool,
     pub(crate) inspect: bool,
+    /// Events that the flight recorder keeps for each worker.
+    pub(crate) n_events: usize,
+    /// Where the trace goes when the runtime ends.
+    pub(crate) trace_file: Option<PathBuf>,
     chaos: Option<u64>,
     #[cfg_attr(not(all(unix, feature = "signal")), expect(dead_code))]
     pub(crate) cancel_on_ctrl_c: bool,
@@ -126,6 +132,8 @@ impl Builder {
                 virtual_time: false,
                 report_deadlocks: true,
                 inspect: inspect::is_wanted(),
+                n_events: 0,
+                trace_file: None,
                 chaos: None,
                 cancel_on_ctrl_c: false,
                 stack_size: None,
@@ -482,25 +490,6 @@ impl Handle {
             guard
         })
     }
-
-    /// Numbers about the runtime.
-    #[must_use]
-    pub fn metrics(&self) -> Metrics {
-        let n_ended = self.shared.n_ended();
-        Metrics {
-            n_workers: self.shared.seats.homes().len(),
-            n_spawned: self.shared.n_spawned(),
-            n_live: self.shared.n_spawned().saturating_sub(n_ended),
-            n_polls: self.shared.n_polls(),
-            workers: self.shared.worker_metrics(),
-            n_injected: self.shared.n_injected(),
-            n_rescues: self.shared.n_rescues(),
-            n_spares: self.shared.n_spares(),
-            n_blocking: self.shared.blocking.n_jobs(),
-            n_blocking_queued: self.shared.blocking.n_queued(),
-            n_blocking_threads: self.shared.blocking.n_threads(),
-        }
-    }
 }
 
 impl fmt::Debug for Handle {
@@ -572,46 +561,6 @@ impl fmt::Display for NoRuntime {
 }
 
 impl std::error::Error for NoRuntime {}
-
-/// Numbers about a runtime, as of one moment. Each is counted per worker, so that counting costs no shared line.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Metrics {
-    /// Workers it was built with.
-    pub n_workers: usize,
-    /// Tasks that were ever spawned.
-    pub n_spawned: u64,
-    /// Tasks that are not through.
-    pub n_live: u64,
-    /// Polls of tasks.
-    pub n_polls: u64,
-    /// The same by worker; the spare ones that were ever needed come after the others.
-    pub workers: Vec<WorkerMetrics>,
-    /// Tasks in the queue for those from outside.
-    pub n_injected: usize,
-    /// How often work was found waiting behind a poll that took long.
-    pub n_rescues: u32,
-    /// Threads that work at present in the place of workers that are blocked.
-    pub n_spares: usize,
-    /// Blocking jobs that run or wait.
-    pub n_blocking: usize,
-    /// Of those, the ones that wait for a thread.
-    pub n_blocking_queued: usize,
-    /// Threads for blocking jobs, busy or not.
-    pub n_blocking_threads: usize,
-}
-
-/// Numbers about one worker, or about the guests of `block_on` that worked in its place.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct WorkerMetrics {
-    /// Polls of tasks.
-    pub n_polls: u64,
-    /// Tasks that were spawned there.
-    pub n_spawned: u64,
-    /// Tasks that ended there.
-    pub n_ended: u64,
-}
 
 /// Runs a future to its end on a runtime for this one call, like `asyncio.run`: what it leaves behind is
 /// cancelled, cleaned up and awaited. Inside a runtime it runs on that one, and helps to run its tasks.

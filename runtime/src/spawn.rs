@@ -120,10 +120,8 @@ fn spawn_entered<F: Future, H: Hook<F::Output>>(
             crate::Cancelled::new(Some(reason.into()), spec.location)
         });
     }
-    if shared.is_closing() {
-        harness::cancel(task.header(), || {
-            crate::Cancelled::by_shutdown(spec.location)
-        });
+    if shared.wants_attention() {
+        shared.attend(task.header());
     }
     submit(task);
     handle

@@ -12,7 +12,8 @@ use tinyjson::JsonValue;
 use super::endpoint;
 use crate::dump::whole_cycle;
 use crate::json::{list, object};
-use crate::runtime::{Handle, Metrics, WorkerMetrics};
+use crate::metrics::{Metrics, WorkerMetrics};
+use crate::runtime::Handle;
 
 /// The version of what is spoken here.
 const VERSION: u32 = 1;

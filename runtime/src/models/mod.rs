@@ -11,6 +11,7 @@ mod idle;
 mod injector;
 mod readiness;
 mod returns;
+mod ring;
 mod seat;
 mod slot;
 mod spare;

@@ -27,7 +27,7 @@ impl Worker<'_> {
             _ => BUDGET,
         };
         let is_woken = random.below(8) == 0;
-        self.turn_by(|task| run_disturbed(task, budget, is_woken))
+        self.turn_by(|task| self.recorded(task, |task| run_disturbed(task, budget, is_woken)))
     }
 
     fn shuffle(&self) {

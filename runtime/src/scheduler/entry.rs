@@ -40,7 +40,10 @@ pub(crate) fn random_below(n: usize) -> usize {
 
 /// Gives `f` the seat this thread holds of a runtime.
 #[inline(always)]
-fn with_seat_of<R>(shared: *const Shared, f: impl FnOnce(Option<&Seat>, bool) -> R) -> R {
+pub(super) fn with_seat_of<R>(
+    shared: *const Shared,
+    f: impl FnOnce(Option<&Seat>, bool) -> R,
+) -> R {
     context::with(|cx| {
         let seat = cx.seat.get();
         if seat.is_null() || !ptr::eq(cx.runtime.get(), shared) {

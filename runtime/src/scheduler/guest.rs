@@ -219,15 +219,7 @@ impl<'a> Guest<'a> {
             let seat = self.seat().or_else(|| self.sit_down());
             if self.main.begin_poll() {
                 context::with(|current| current.budget.set(BUDGET));
-                let polled = match (&self.shared.debug, self.seat()) {
-                    (Some(debug), Some(seat)) => {
-                        let what = Polled::BlockOn(self.place);
-                        debug.watch(self.shared, seat, what, || {
-                            body.as_mut().poll_scope(&mut cx)
-                        })
-                    }
-                    _ => body.as_mut().poll_scope(&mut cx),
-                };
+                let polled = self.observed(|| body.as_mut().poll_scope(&mut cx));
                 self.main.caller.end_poll();
                 context::with(|cx| cx.leave_stray(Arc::as_ptr(self.shared), self.entry));
                 if let Poll::Ready(end) = polled {
@@ -252,6 +244,20 @@ impl<'a> Guest<'a> {
                 Some(seat) => self.work(seat),
                 None => self.stand(),
             }
+        }
+    }
+
+    /// Polls the future by `poll`, recorded and under the eyes of debug mode, if they are on.
+    fn observed<R>(&self, poll: impl FnOnce() -> R) -> R {
+        let watched = || match (&self.shared.debug, self.seat()) {
+            (Some(debug), Some(seat)) => {
+                debug.watch(self.shared, seat, Polled::BlockOn(self.place), poll)
+            }
+            _ => poll(),
+        };
+        match &self.shared.recorder {
+            Some(recorder) => recorder.poll_call(self.shared, &self.main.caller, watched),
+            None => watched(),
         }
     }
 
@@ -506,6 +512,9 @@ pub(crate) fn hand_seat_away<R>(f: impl FnOnce() -> R) -> R {
     if let Some(debug) = &shared.debug {
         // The rest of this poll keeps nobody waiting.
         drop(debug.set_aside(seat));
+    }
+    if let Some(recorder) = &shared.recorder {
+        recorder.leave_seat(seat);
     }
     // From its last sleep, if this is the home thread: it will not come back without being woken.
     seat.set_unwatched();

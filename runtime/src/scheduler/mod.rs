@@ -26,10 +26,13 @@ mod entry;
 pub(crate) mod guest;
 pub(crate) mod idle;
 pub(crate) mod injector;
+mod local;
 mod monitor;
 mod numbers;
+mod observed;
 mod poller;
 mod run_queue;
+mod samples;
 mod seat;
 mod shutdown;
 mod spare;
@@ -37,7 +40,7 @@ mod worker;
 
 use std::io;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
@@ -48,6 +51,7 @@ pub(crate) use entry::{
     alloc, arm, count_end, current_timers, holds_arena, random_below, schedule, submit, tell_closer,
 };
 pub(crate) use guest::{block_on, hand_seat_away};
+pub(crate) use observed::{begins_watched, woken_watched};
 pub(crate) use seat::Seat;
 pub use shutdown::ShutdownReport;
 pub(crate) use shutdown::shut_down;
@@ -58,9 +62,10 @@ use crate::debug::Debug;
 use crate::dump::CallerInfo;
 use crate::platform::{Clock, Interrupt, NEVER, Nanos, Newcomer, Platform};
 use crate::reactor::Reactor;
+use crate::record::Recorder;
 use crate::runtime::Config;
 use crate::shim::lock_std;
-use crate::task::{Arena, Pinned, Ran, Retained, Task};
+use crate::task::{Arena, Pinned, Retained, Task};
 use crate::time::Timers;
 use crate::unhandled::Unhandled;
 use guest::MainWaker;
@@ -92,8 +97,8 @@ pub(crate) struct Shared {
     coarse_millis: AtomicU32,
     n_spawned_outside: AtomicU64,
     n_ended_outside: AtomicU64,
-    /// No new tasks: what is spawned from now on is cancelled before its first poll.
-    is_closing: AtomicBool,
+    /// Why a spawn has to do more than to spawn: the bits below.
+    attention: AtomicU8,
     /// Workers go home.
     is_stopping: AtomicBool,
     /// Queue entries that came after the injector was closed.
@@ -111,12 +116,20 @@ pub(crate) struct Shared {
     monitor: monitor::Monitor,
     /// In debug mode.
     pub(crate) debug: Option<Debug>,
+    /// The flight recorder, if there is one.
+    pub(crate) recorder: Option<Recorder>,
     /// Where `!Send` tasks live: the first thread that spawned one.
     pub(crate) local_thread: OnceLock<std::thread::ThreadId>,
     n_local: AtomicUsize,
     /// Queue entries of `!Send` tasks that came to another thread: for the one they belong to.
     local_aside: Mutex<Vec<Task>>,
 }
+
+/// No new tasks: what is spawned from now on is cancelled before its first poll.
+const CLOSING: u8 = 1;
+
+/// Tasks are recorded from their spawn on.
+const RECORDING: u8 = 2;
 
 /// An arena of this runtime; alive until `Arena::close`.
 #[derive(Clone, Copy)]
@@ -145,8 +158,10 @@ impl Shared {
         let platform = config.platform();
         let clock = platform.clock.clone();
         let timers = || Arc::new(Timers::new(clock.clone()));
+        let recorder = Recorder::new(&config, n_seats + spare::MOST_SPARES);
+        let is_watchful = config.debug || recorder.is_some() || platform.is_chaotic();
         let homes: Box<[Seat]> = (0..n_seats)
-            .map(|index| Seat::new(index, timers(), &platform))
+            .map(|index| Seat::new(index, timers(), &platform, is_watchful))
             .collect();
         let outside_arena = ArenaPointer(Arena::new());
         let mut arenas: Vec<_> = homes.iter().map(|seat| ArenaPointer(seat.arena)).collect();
@@ -169,7 +184,7 @@ impl Shared {
             coarse_millis: AtomicU32::new(0),
             n_spawned_outside: AtomicU64::new(0),
             n_ended_outside: AtomicU64::new(0),
-            is_closing: AtomicBool::new(false),
+            attention: AtomicU8::new(if recorder.is_some() { RECORDING } else { 0 }),
             is_stopping: AtomicBool::new(false),
             stranded: Mutex::default(),
             threads: Mutex::new(Threads {
@@ -186,6 +201,7 @@ impl Shared {
             debug: config
                 .debug
                 .then(|| Debug::new(config.slow_poll, n_seats + spare::MOST_SPARES)),
+            recorder,
             local_thread: OnceLock::new(),
             n_local: AtomicUsize::new(0),
             local_aside: Mutex::new(Vec::new()),
@@ -204,11 +220,6 @@ impl Shared {
         self.config.current_thread
     }
 
-    /// Whether workers do more with a task than to run it.
-    fn is_special(&self) -> bool {
-        self.debug.is_some() || self.platform.is_chaotic()
-    }
-
     /// One more owner.
     pub(crate) fn to_arc(&self) -> Arc<Self> {
         self.this.upgrade().expect("a borrowed runtime is alive")
@@ -220,7 +231,13 @@ impl Shared {
 
     #[inline]
     pub(crate) fn is_closing(&self) -> bool {
-        self.is_closing.load(Ordering::Relaxed)
+        self.attention.load(Ordering::Relaxed) & CLOSING != 0
+    }
+
+    /// Whether a spawn has to do more than to spawn; see [`attend`](Self::attend).
+    #[inline]
+    pub(crate) fn wants_attention(&self) -> bool {
+        self.attention.load(Ordering::Relaxed) != 0
     }
 
     fn is_stopping(&self) -> bool {
@@ -382,53 +399,6 @@ impl Shared {
 
     fn is_busy_blocking(&self) -> bool {
         self.blocking.is_busy() || self.compute.is_busy()
-    }
-
-    // ---- local tasks ----
-
-    /// Whether this thread is the one for `!Send` tasks; the first to ask is.
-    pub(crate) fn holds_local_tasks_here(&self) -> bool {
-        let here = std::thread::current().id();
-        *self.local_thread.get_or_init(|| here) == here
-    }
-
-    pub(crate) fn count_local(&self) {
-        self.n_local.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Whether there are `!Send` tasks that this thread must not touch.
-    pub(crate) fn has_foreign_local_tasks(&self) -> bool {
-        self.n_local.load(Ordering::Relaxed) > 0
-            && self
-                .local_thread
-                .get()
-                .is_some_and(|thread| *thread != std::thread::current().id())
-    }
-
-    /// Runs a task by `run`, or, if it is `!Send` and belongs to another thread, puts it where that one looks.
-    #[inline]
-    fn run_here(&self, task: Task, run: impl FnOnce(Task) -> Ran) -> Ran {
-        if self.is_current_thread() && task.header().is_local() && self.has_foreign_local_tasks() {
-            self.put_aside(task);
-            return Ran::Rest;
-        }
-        run(task)
-    }
-
-    #[cold]
-    fn put_aside(&self, task: Task) {
-        lock_std(&self.local_aside).push(task);
-        for main in &*lock_std(&self.standing) {
-            main.nudge();
-        }
-    }
-
-    /// The tasks that were put aside for this thread.
-    fn take_aside(&self) -> Vec<Task> {
-        if !self.is_current_thread() || self.has_foreign_local_tasks() {
-            return Vec::new();
-        }
-        std::mem::take(&mut *lock_std(&self.local_aside))
     }
 
     fn wake_closer(&self) {

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{Seat, Shared};
+use crate::histogram::Histogram;
 
 impl Shared {
     pub(crate) fn n_spawned(&self) -> u64 {
@@ -25,5 +26,15 @@ impl Shared {
 
     pub(crate) fn n_polls(&self) -> u64 {
         self.seats.ever_used().map(Seat::n_polls).sum()
+    }
+
+    /// How long polls took, and wake-ups until the poll.
+    pub(crate) fn times(&self) -> (Histogram, Histogram) {
+        let (mut polls, mut latencies) = (Histogram::default(), Histogram::default());
+        for seat in self.seats.ever_used() {
+            polls.merge(&seat.poll_times);
+            latencies.merge(&seat.latencies);
+        }
+        (polls, latencies)
     }
 }

@@ -31,7 +31,9 @@ use std::sync::Arc;
 use crossbeam_utils::CachePadded;
 
 use super::run_queue::{RunQueue, Thief};
+use super::samples::Samples;
 use crate::context;
+use crate::histogram::Buckets;
 use crate::platform::{Nanos, Parker, Platform, Random};
 use crate::reactor::Events;
 use crate::shim::atomic::{
@@ -68,6 +70,10 @@ pub(crate) struct Seat {
     pub(super) index: usize,
     pub(super) arena: ptr::NonNull<Arena>,
     pub(super) timers: Arc<Timers>,
+    /// How long polls took; the holder writes.
+    pub(super) poll_times: Buckets,
+    /// How long it took from wake-ups to polls; the holder writes.
+    pub(super) latencies: Buckets,
     shared: CachePadded<SharedPart>,
     holder: CachePadded<HolderPart>,
 }
@@ -99,6 +105,9 @@ pub(super) struct HolderPart {
     pub(super) interval: Cell<u32>,
     pub(super) maintained_at: Cell<Nanos>,
     pub(super) events: RefCell<Events>,
+    /// The next task is not just run: the seed disturbs it, or it is watched.
+    pub(super) is_special: Cell<bool>,
+    pub(super) samples: Samples,
     n_slot_runs: Cell<u32>,
     /// The holder is counted in `n_guests`.
     is_guests: Cell<bool>,
@@ -112,12 +121,20 @@ unsafe impl Sync for Seat {}
 unsafe impl Send for Seat {}
 
 impl Seat {
-    pub(super) fn new(index: usize, timers: Arc<Timers>, platform: &Platform) -> Self {
+    /// A seat whose tasks are always special, or are not.
+    pub(super) fn new(
+        index: usize,
+        timers: Arc<Timers>,
+        platform: &Platform,
+        is_special: bool,
+    ) -> Self {
         let (queue, thief) = RunQueue::new();
         Self {
             index,
             arena: Arena::new(),
             timers,
+            poll_times: Buckets::new(),
+            latencies: Buckets::new(),
             shared: CachePadded::new(SharedPart {
                 slot: AtomicPtr::new(ptr::null_mut()),
                 thief,
@@ -134,10 +151,13 @@ impl Seat {
             holder: CachePadded::new(HolderPart {
                 queue,
                 random: platform.random(index),
-                until_maintenance: Cell::new(MAX_INTERVAL),
-                interval: Cell::new(MAX_INTERVAL),
+                // The first looks come soon, for a program may have few polls, and each of them long.
+                until_maintenance: Cell::new(0),
+                interval: Cell::new(1),
                 maintained_at: Cell::new(0),
                 events: RefCell::new(Events::new()),
+                is_special: Cell::new(is_special),
+                samples: Samples::default(),
                 n_slot_runs: Cell::new(0),
                 is_guests: Cell::new(false),
                 ids: Cell::new((0, 0)),

@@ -16,9 +16,9 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::guest::{block_on, give_seat_up};
-use super::{Shared, lock_std};
+use super::{CLOSING, Shared, lock_std};
 use crate::context;
-use crate::task::{Arena, Retained, Task, TaskInfo, abort, harness};
+use crate::task::{Arena, Retained, Task, TaskInfo, abort, harness, is_due};
 use crate::unhandled::Unhandled;
 
 /// What a shutdown left behind.
@@ -86,7 +86,7 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
     let deadline = began
         .checked_add(grace)
         .unwrap_or(began + Duration::from_secs(86_400 * 365));
-    shared.is_closing.store(true, Ordering::Relaxed);
+    shared.attention.fetch_or(CLOSING, Ordering::Relaxed);
     crate::debug::lost::report_left_behind(shared);
     let may_touch_local = !shared.has_foreign_local_tasks();
     if may_touch_local {
@@ -133,6 +133,7 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
     };
     late.into_iter().for_each(|task| shared.strand(task));
     crate::inspect::end(shared);
+    crate::record::save(shared);
     report
 }
 
@@ -263,7 +264,7 @@ fn end_sleeping(shared: &Shared) -> bool {
             return;
         }
         found = true;
-        if task.header().state.wake() == crate::task::state::Wake::Submit {
+        if is_due(task.header(), task.header().state.wake()) {
             // SAFETY: the task became scheduled by this call.
             abort(unsafe { Task::new(task.as_ptr()) });
         }

@@ -42,8 +42,8 @@ use super::guest::give_seat_up;
 use super::worker::Worker;
 use super::{AbortOnUnwind, ArenaPointer, Seat, Shared, work};
 use crate::context;
+use crate::metrics::WorkerMetrics;
 use crate::platform::{NEVER, Nanos};
-use crate::runtime::WorkerMetrics;
 use crate::shim::lock_std;
 use crate::unhandled::Unhandled;
 
@@ -246,7 +246,11 @@ impl Shared {
     }
 
     fn make_spare(&self, index: usize) -> Seat {
-        let seat = Seat::new(index, self.outside_timers.clone(), &self.platform);
+        if let Some(recorder) = &self.recorder {
+            recorder.open(index);
+        }
+        let timers = self.outside_timers.clone();
+        let seat = Seat::new(index, timers, &self.platform, self.is_watchful());
         let arena = ArenaPointer(seat.arena);
         // SAFETY: it was just made, and `close` comes when the monitor, which calls this, has ended.
         let this = unsafe { arena.0.as_ref() };

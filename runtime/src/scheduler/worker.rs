@@ -21,6 +21,8 @@ use super::Shared;
 use super::seat::{MAX_INTERVAL, Seat};
 use crate::context;
 use crate::platform::{Parker, Random};
+use crate::reactor::{Events, Reactor};
+use crate::record::Kind;
 use crate::task::{Ran, Task};
 
 /// A look around comes at the latest after so much time in polls.
@@ -47,8 +49,6 @@ pub(super) struct Worker<'a> {
     parker: &'a Parker,
     is_searching: Cell<bool>,
     is_home: bool,
-    /// Tasks are not just run: the seed disturbs them, or debug mode watches them.
-    is_special: bool,
     /// How long it may sleep where nothing else wakes it.
     patience: Cell<Option<Duration>>,
 }
@@ -67,7 +67,6 @@ impl<'a> Worker<'a> {
             parker: seat.home(),
             is_searching: Cell::new(true),
             is_home: true,
-            is_special: shared.is_special(),
             patience: Cell::new(None),
         }
     }
@@ -106,7 +105,6 @@ impl<'a> Worker<'a> {
             parker,
             is_searching: Cell::new(false),
             is_home: false,
-            is_special: shared.is_special(),
             patience: Cell::new(None),
         }
     }
@@ -116,7 +114,7 @@ impl<'a> Worker<'a> {
         self.patience.set(patience);
     }
 
-    fn holder(&self) -> &super::seat::HolderPart {
+    pub(super) fn holder(&self) -> &super::seat::HolderPart {
         // SAFETY: Invariant 1.
         unsafe { self.seat.holder() }
     }
@@ -128,19 +126,10 @@ impl<'a> Worker<'a> {
     /// Runs one task, if there is one.
     #[inline(always)]
     pub(super) fn turn(&self) -> Turn {
-        if self.is_special {
+        if self.holder().is_special.get() {
             return self.turn_specially();
         }
         self.turn_by(crate::task::run)
-    }
-
-    #[cold]
-    fn turn_specially(&self) -> Turn {
-        match &self.shared.debug {
-            _ if self.shared.platform.is_chaotic() => self.turn_in_chaos(),
-            Some(debug) => self.turn_by(|task| debug.run(self.shared, self.seat, task)),
-            None => self.turn_by(crate::task::run),
-        }
     }
 
     /// Runs one task by `run`.
@@ -247,6 +236,7 @@ impl<'a> Worker<'a> {
             }
             // SAFETY: Invariant 1.
             if let Some(task) = unsafe { self.seat.steal_from(victim) } {
+                self.shared.note(Kind::Stole, victim.index);
                 return Some(task);
             }
         }
@@ -279,6 +269,7 @@ impl<'a> Worker<'a> {
         // SAFETY: Invariant 1: who holds the seat owns its arena.
         unsafe { arena.recycle() };
         self.fire_timers(now);
+        self.consider_sample(now);
         if self.shared.poller.is_due(now) {
             self.poll_now(now);
         }
@@ -287,9 +278,17 @@ impl<'a> Worker<'a> {
 
     /// Fires what is due of the own timers and of those set by threads without a seat.
     fn fire_timers(&self, now: u64) -> bool {
-        let own = self.seat.timers.fire(now);
-        let outside = self.shared.outside_timers.fire(now);
-        own | outside
+        self.shared.note_if(Kind::FireEnded, || {
+            let own = self.seat.timers.fire(now);
+            let outside = self.shared.outside_timers.fire(now);
+            own | outside
+        })
+    }
+
+    /// Tells tasks what happened to their sockets.
+    fn dispatch(&self, reactor: &Reactor, events: &mut Events) {
+        self.shared
+            .note_if(Kind::DispatchEnded, || reactor.dispatch(events) > 0);
     }
 
     /// Looks into the poller without waiting, unless somebody waits there.
@@ -305,11 +304,19 @@ impl<'a> Worker<'a> {
         let waited = reactor.wait(&mut events, Some(Duration::ZERO));
         drop(turn);
         self.shared.check_poller(waited);
-        reactor.dispatch(&mut events);
+        self.dispatch(reactor, &mut events);
     }
 
     /// Sleeps until there may be something to do. `is_woken` is one more reason not to.
     pub(super) fn park(&self, is_woken: impl Fn() -> bool) {
+        self.shared.note(Kind::ParkBegan, 0);
+        self.sleep(is_woken);
+        if self.has_seat() {
+            self.shared.note(Kind::ParkEnded, 0);
+        }
+    }
+
+    fn sleep(&self, is_woken: impl Fn() -> bool) {
         let shared = self.shared;
         let now = shared.clock.now();
         shared.set_coarse(now);
@@ -401,7 +408,7 @@ impl<'a> Worker<'a> {
         self.shared.check_poller(waited);
         // Sent away meanwhile or not: the events are ours.
         self.get_up();
-        reactor.dispatch(&mut events);
+        self.dispatch(reactor, &mut events);
         self.shared.poller.give_buffer(events);
     }
 

@@ -15,7 +15,8 @@
 //! - `join_waker`: see `JOIN_WAKER` in [`state`](super::state).
 //! - `cold`: anybody with a reference; see [`Cold`] for its parts.
 //! - `wait_kind`, `wait_since`, `wait_resource`: written by the polling thread, read by dumps, which look at the state
-//!   word and the count of polls before and after.
+//!   word and the count of polls before and after. From a wake-up to the poll after it the last one is the moment
+//!   of the wake-up, if the task is watched: written by who has the duty to queue it, read by the polling thread.
 //! - `awaited_by`: written by the handle before it sets `JOIN_WAKER`, and says something only while that is set.
 //! - `group`: written before the task is shared, read by anybody after.
 //!
@@ -41,8 +42,9 @@ use super::info::{TaskId, TaskInfo, TaskState};
 use super::returns::Node;
 use super::state::{Snapshot, State};
 use crate::cancel::{Signal, Surroundings};
+use crate::platform::Nanos;
 use crate::scheduler::Shared;
-use crate::shim::atomic::{AtomicPtr, Ordering};
+use crate::shim::atomic::{AtomicPtr, Ordering, fence};
 use crate::shim::{UnsafeCell, lock_std};
 use crate::wait::{Place, Waiting};
 
@@ -239,6 +241,24 @@ impl Header {
         }
     }
 
+    /// Says when the task was woken, zero for never; whoever has to queue it calls it, or has just polled it.
+    #[inline]
+    pub(crate) fn set_woken_at(&self, at: Nanos) {
+        self.wait_kind.store(0, Ordering::Relaxed);
+        // ORDERING(stamp): Release, the wake-up, for a dump that takes this for what the task waits for.
+        self.wait_resource.store(at, Ordering::Release);
+    }
+
+    /// When a watched task was woken, zero for never; the thread that polls it calls it before that.
+    #[inline]
+    pub(crate) fn woken_at(&self) -> Nanos {
+        match self.wait_kind.load(Ordering::Relaxed) {
+            0 => self.wait_resource.load(Ordering::Relaxed),
+            // It was queued in another way, and this is what it waited for.
+            _ => 0,
+        }
+    }
+
     /// Says who awaits the handle, by the number of [`wait::me`](crate::wait::me); the handle calls it before it
     /// sets `JOIN_WAKER`.
     #[inline]
@@ -341,9 +361,12 @@ impl Header {
                 return (snapshot, None);
             }
             let waiting = self.waits().read(now);
+            // ORDERING(stamp): Acquire, for the wake-up whose moment was read instead of a resource.
+            fence(Ordering::Acquire);
             // A poll that began meanwhile may have written half of its own reason. That is rare; and what is told
             // is for people.
-            if n_polls == self.n_polls.load(Ordering::Relaxed) {
+            let is_same = n_polls == self.n_polls.load(Ordering::Relaxed);
+            if is_same && task_state(self.state.load()) == TaskState::Waiting {
                 return (snapshot, waiting);
             }
         }

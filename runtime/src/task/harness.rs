@@ -25,7 +25,8 @@ use super::cell::{Header, Mode, Phase, Retained, Task, VTable, free};
 use super::error::{JoinError, Panic};
 use super::hook::{Hook, Keep};
 use super::stage::{Outcome, TaskCell};
-use super::state::{AfterPoll, Wake};
+use super::state::AfterPoll;
+use super::watched::{is_due, special_mode};
 use crate::cancel::{Cancelled, Surroundings};
 use crate::context::{self, BUDGET, Restore};
 use crate::scheduler;
@@ -68,11 +69,11 @@ pub(crate) fn abort(task: Task) {
 fn run_in(task: Task, mode: Option<Mode>, budget: u8, is_woken: bool) -> Ran {
     let header = task.header();
     let before = header.state.start();
-    let mode = mode.unwrap_or(if before.is_cancelled() {
-        Mode::Cancel
-    } else {
-        Mode::Poll
-    });
+    let mode = match mode {
+        Some(mode) => mode,
+        None if before.is_special() => special_mode(header, before),
+        None => Mode::Poll,
+    };
     header.count_poll();
     let poll = context::with(|cx| {
         let _task = Restore::set(&cx.task, task.as_ptr().as_ptr().cast_const());
@@ -551,7 +552,8 @@ unsafe fn wake(data: *const ()) {
 unsafe fn wake_by_ref(data: *const ()) {
     let header = NonNull::new(data.cast::<Header>().cast_mut()).expect("made from a reference");
     // SAFETY: the waker keeps the cell alive.
-    if unsafe { header.as_ref() }.state.wake() == Wake::Submit {
+    let this = unsafe { header.as_ref() };
+    if is_due(this, this.state.wake()) {
         // SAFETY: the task became scheduled by this call.
         scheduler::schedule(unsafe { Task::new(header) });
     }
@@ -599,7 +601,7 @@ pub(crate) fn cancel(header: &Header, cancelled: impl FnOnce() -> Cancelled) -> 
     let to_call = request.signal.as_ref().map(|signal| signal.raise());
     let (first, wake) = header.state.cancel();
     drop(request);
-    if wake == Wake::Submit {
+    if is_due(header, wake) {
         // SAFETY: the task became scheduled by this call.
         scheduler::schedule(unsafe { Task::new(NonNull::from(header)) });
     }

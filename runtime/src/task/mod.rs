@@ -17,6 +17,7 @@ mod join;
 pub(crate) mod returns;
 mod stage;
 pub(crate) mod state;
+mod watched;
 
 pub(crate) use arena::{Arena, Pinned, class_of};
 pub use builder::Builder;
@@ -30,6 +31,7 @@ pub use hook::{Hook, Plain};
 pub use info::{TaskId, TaskInfo, TaskState};
 pub use join::{CancelHandle, JoinHandle, OwnedTask};
 pub(crate) use stage::TaskCell;
+pub(crate) use watched::is_due;
 
 use crate::context;
 pub use crate::locals::{LocalScope, OwnLocalScope, OwnTaskLocal, Reset, TaskLocal};

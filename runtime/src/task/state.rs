@@ -10,6 +10,7 @@
 //! - `JOIN_WAKER`: the waker slot of the handle is filled, and belongs to the completing thread.
 //! - `CALLBACKS`: done callbacks are in the list; set after each registration, so that none falls between
 //!   the completing thread's last look and `COMPLETE`.
+//! - `WATCHED`: somebody wants to know when the task is woken and polled: both leave their fast path.
 //! - the rest counts references: one of the runtime until completion, one of the handle, one for each waker.
 //!
 //! # Invariants
@@ -37,6 +38,7 @@ const CANCELLED: u64 = 1 << 3;
 const JOIN_INTEREST: u64 = 1 << 4;
 const JOIN_WAKER: u64 = 1 << 5;
 const CALLBACKS: u64 = 1 << 6;
+const WATCHED: u64 = 1 << 7;
 const REF_ONE: u64 = 1 << 8;
 
 /// More references than memory could hold wakers: somebody leaks them in a loop.
@@ -79,9 +81,31 @@ impl Snapshot {
     pub(crate) fn is_dead(self) -> bool {
         self.0 < REF_ONE
     }
+    /// Whether a wake-up is to queue the task.
     #[inline]
-    fn is_idle(self) -> bool {
+    pub(crate) fn is_idle(self) -> bool {
         self.0 & (RUNNING | SCHEDULED | COMPLETE) == 0
+    }
+    #[inline]
+    pub(crate) fn is_watched(self) -> bool {
+        self.0 & WATCHED != 0
+    }
+    /// Whether a poll has to do more than to poll: the task is watched, or was asked to end.
+    #[inline]
+    pub(crate) fn is_special(self) -> bool {
+        self.0 & (CANCELLED | WATCHED) != 0
+    }
+
+    /// What a waking transition from here makes the caller's duty.
+    #[inline]
+    fn wake(self) -> Wake {
+        if self.0 & (RUNNING | SCHEDULED | COMPLETE | WATCHED) == 0 {
+            Wake::Submit
+        } else if self.is_watched() {
+            Wake::Watched(self)
+        } else {
+            Wake::Nothing
+        }
     }
 }
 
@@ -95,6 +119,7 @@ impl std::fmt::Debug for Snapshot {
             (JOIN_INTEREST, "join-interest"),
             (JOIN_WAKER, "join-waker"),
             (CALLBACKS, "callbacks"),
+            (WATCHED, "watched"),
         ];
         f.debug_list()
             .entries(
@@ -116,6 +141,8 @@ pub(crate) enum Wake {
     Submit,
     /// Somebody else already has, or will.
     Nothing,
+    /// The task is watched: one of the two, by what the word was before.
+    Watched(Snapshot),
 }
 
 /// What the thread that ends a poll has to do.
@@ -157,12 +184,7 @@ impl State {
     #[inline]
     pub(crate) fn wake(&self) -> Wake {
         // ORDERING(poll): Release publishes what the waker wrote, also when the task is scheduled already.
-        let before = Snapshot(self.0.fetch_or(SCHEDULED, AcqRel));
-        if before.is_idle() {
-            Wake::Submit
-        } else {
-            Wake::Nothing
-        }
+        Snapshot(self.0.fetch_or(SCHEDULED, AcqRel)).wake()
     }
 
     /// Asks for cancellation. The first value says whether this was the first request and in time.
@@ -170,12 +192,20 @@ impl State {
     pub(crate) fn cancel(&self) -> (bool, Wake) {
         // ORDERING(poll): Release publishes the reason to the thread that delivers the cancellation.
         let before = Snapshot(self.0.fetch_or(CANCELLED | SCHEDULED, AcqRel));
-        let wake = if before.is_idle() {
-            Wake::Submit
-        } else {
-            Wake::Nothing
-        };
-        (!before.is_cancelled() && !before.is_complete(), wake)
+        let is_first = !before.is_cancelled() && !before.is_complete();
+        (is_first, before.wake())
+    }
+
+    /// Has wake-ups and polls tell that they happen.
+    #[inline]
+    pub(crate) fn watch(&self) {
+        self.0.fetch_or(WATCHED, Relaxed);
+    }
+
+    /// Has them not tell any more. Only the polling thread calls it.
+    #[inline]
+    pub(crate) fn unwatch(&self) {
+        self.0.fetch_and(!WATCHED, Relaxed);
     }
 
     /// Takes a request for cancellation back: it was caught. Only the polling thread calls it, under the lock under
