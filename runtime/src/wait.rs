@@ -178,7 +178,7 @@ pub struct Waiting {
     pub for_long: Option<Duration>,
     /// When a timer is due; zero if it is overdue.
     pub due_in: Option<Duration>,
-    /// The task that is awaited, or that holds the lock, where that is known.
+    /// The task that is awaited, or that holds the lock, or fills the cell, where that is known.
     pub on: Option<TaskId>,
     /// How many other things the task waits for at the same time; three may be more.
     pub n_others: u8,
@@ -189,6 +189,7 @@ impl fmt::Display for Waiting {
         match (self.kind, self.on) {
             (WaitKind::Task, Some(task)) => write!(f, "task #{task} to finish")?,
             (WaitKind::Lock, Some(holder)) => write!(f, "a lock that #{holder} has")?,
+            (WaitKind::Init, Some(maker)) => write!(f, "a cell that #{maker} fills")?,
             (kind, _) => f.write_str(kind.as_str())?,
         }
         if self.n_others > 0 {
@@ -256,7 +257,7 @@ impl Place<'_> {
         let millis = now.wrapping_sub(since).min(u32::MAX / 2);
         let on = match kind {
             WaitKind::Task => resource,
-            WaitKind::Lock => Holder::look_up(resource),
+            WaitKind::Lock | WaitKind::Init => Holder::look_up(resource),
             _ => 0,
         };
         let due =

@@ -7,16 +7,16 @@
 //!
 //! # The protocol
 //!
-//! The state under the wait list's lock says whether somebody has the turn. Who finds neither a value nor
-//! the turn taken takes the turn; the others stand in line, and are granted one of two answers. Ending a
-//! turn with a value grants `Value` to the whole line; ending it without one grants `Turn` to the front,
-//! and only if nobody is there is the turn free. Dropping a `Turn` is ending it without a value, so that
-//! a cancellation, an error and a panic are the same thing here.
+//! The state under the wait list's lock says whether somebody has the turn, and who, so that dumps can
+//! tell. Who finds neither a value nor the turn taken takes the turn; the others stand in line, and are
+//! granted one of two answers. Ending a turn with a value grants `Value` to the whole line; ending it
+//! without one grants `Turn` to the front, and only if nobody is there is the turn free. Dropping a `Turn`
+//! is ending it without a value, so that a cancellation, an error and a panic are the same thing here.
 //!
 //! # Invariants
 //!
 //! 1. At most one `Turn` exists, or is granted to a waiter that does not know yet. While there is one
-//!    the state is true.
+//!    the state says that it is taken.
 //! 2. Until `is_set` is, `value` is touched by whoever has the turn only. `is_set` is set by ending a
 //!    turn with a value, after the value was written. From then on nobody gets a turn any more, and the
 //!    value is only read, but for those who have the cell to themselves (`&mut`).
@@ -39,7 +39,7 @@ use rt_tasks_runtime::coop;
 use rt_tasks_runtime::shim::UnsafeCell;
 use rt_tasks_runtime::shim::atomic::AtomicBool;
 use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
-use rt_tasks_runtime::wait::WaitKind;
+use rt_tasks_runtime::wait::{self, Holder, WaitKind};
 
 use crate::park;
 use crate::stats::OnceCellStats;
@@ -50,7 +50,7 @@ use crate::wait_list::{Left, Locked, WaitList, Waiter};
 /// Of several who want it at the same time one makes it and the others wait for it. If that one is
 /// cancelled, fails or panics, the next in line makes it.
 ///
-/// Wanting the value of a cell in the function that makes it waits for ever.
+/// Wanting the value of a cell in the function that makes it waits for ever; a deadlock report says so.
 ///
 /// # Examples
 ///
@@ -71,7 +71,39 @@ pub struct OnceCell<T> {
     is_set: AtomicBool,
     value: UnsafeCell<Option<T>>,
     /// Whether somebody has the turn; and who waits until it ends.
-    line: WaitList<bool, Answer>,
+    line: WaitList<Taken, Answer>,
+}
+
+/// Whether somebody has the turn, and who.
+struct Taken {
+    is_taken: bool,
+    /// The number of who has it; zero if that is not known.
+    by: u64,
+    /// Who has it in the table for dumps, once somebody had to wait.
+    holder: Option<Holder>,
+}
+
+impl Taken {
+    const FREE: Self = Self {
+        is_taken: false,
+        by: 0,
+        holder: None,
+    };
+
+    fn set_by(&mut self, id: u64) {
+        self.by = id;
+        if let Some(holder) = &self.holder {
+            holder.set(id);
+        }
+    }
+
+    /// What waiters give as their resource.
+    fn number(&mut self) -> u64 {
+        let by = self.by;
+        self.holder
+            .get_or_insert_with(|| Holder::enter(by))
+            .number()
+    }
 }
 
 // SAFETY: Invariant 2: the value moves from its maker's thread to others, several of which read it.
@@ -98,7 +130,7 @@ impl<T> OnceCell<T> {
             Self {
                 is_set: AtomicBool::new(false),
                 value: UnsafeCell::new(None),
-                line: WaitList::new(false),
+                line: WaitList::new(Taken::FREE),
             }
         }
     }
@@ -158,14 +190,14 @@ impl<T> OnceCell<T> {
     /// assert_eq!(cell.set("second"), Err("second"));
     /// ```
     pub fn set(&self, value: T) -> Result<(), T> {
-        let mut has_turn = self.line.lock();
+        let mut turn = self.line.lock();
         // Relaxed: it is set under the lock that is held.
-        if *has_turn || self.is_set.load(Relaxed) {
-            drop(has_turn);
+        if turn.is_taken || self.is_set.load(Relaxed) {
+            drop(turn);
             return Err(value);
         }
-        *has_turn = true;
-        drop(has_turn);
+        turn.is_taken = true;
+        drop(turn);
         Turn { cell: self }.end_with(value);
         Ok(())
     }
@@ -282,25 +314,41 @@ impl<T> OnceCell<T> {
     #[cold]
     fn poll_clear(&self, waiter: Pin<&Waiter<Answer>>, cx: &mut Context<'_>) -> Poll<Answer> {
         let waker = cx.waker().clone();
-        let mut has_turn = self.line.lock();
+        let mut turn = self.line.lock();
         // Relaxed: it is set under the lock that is held.
         let answer = if self.is_set.load(Relaxed) {
             Answer::Value
-        } else if !*has_turn {
-            *has_turn = true;
+        } else if !turn.is_taken {
+            turn.is_taken = true;
+            turn.set_by(wait::me());
             Answer::Turn
         } else {
-            has_turn.enqueue(WaitKind::Init, 0, waiter, Answer::Value, waker);
+            wait::begins(WaitKind::Init, turn.number());
+            turn.enqueue(None, 0, waiter, Answer::Value, waker);
             return Poll::Pending;
         };
-        drop(has_turn);
+        drop(turn);
         Poll::Ready(answer)
+    }
+
+    /// Waits on in line.
+    #[cold]
+    fn poll_line(&self, waiter: Pin<&Waiter<Answer>>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let polled = self.line.poll(waiter, cx);
+        match polled {
+            Poll::Pending => wait::goes_on(WaitKind::Init, self.line.lock().number()),
+            Poll::Ready(Answer::Turn) => self.line.lock().set_by(wait::me()),
+            Poll::Ready(Answer::Value) => {}
+        }
+        polled
     }
 }
 
 /// Ends a turn without a value: the next in line gets it, if there is one.
-fn hand_over(has_turn: &mut Locked<'_, bool, Answer, 1>) {
-    **has_turn = has_turn.grant(0, Answer::Turn);
+fn hand_over(turn: &mut Locked<'_, Taken, Answer, 1>) {
+    // Who gets it says so when it is polled.
+    turn.set_by(0);
+    turn.is_taken = turn.grant(0, Answer::Turn);
 }
 
 impl<'a, T> Turn<'a, T> {
@@ -313,12 +361,13 @@ impl<'a, T> Turn<'a, T> {
             // SAFETY: Invariant 2: this was the turn, and `is_set` is not yet set.
             unsafe { *place = Some(value) }
         });
-        let mut has_turn = cell.line.lock();
-        *has_turn = false;
+        let mut turn = cell.line.lock();
+        turn.is_taken = false;
+        turn.set_by(0);
         // ORDERING(made): Release, for the look in `is_set`.
         cell.is_set.store(true, Release);
-        has_turn.grant_all(0, Answer::Value);
-        drop(has_turn);
+        turn.grant_all(0, Answer::Value);
+        drop(turn);
         cell.get().expect("it was put there above")
     }
 }
@@ -347,9 +396,9 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.waiter.is_idle() {
-                let mut has_turn = this.cell.line.lock();
-                if let Left::Granted(Answer::Turn) = has_turn.leave(this.waiter.as_ref()) {
-                    hand_over(&mut has_turn);
+                let mut turn = this.cell.line.lock();
+                if let Left::Granted(Answer::Turn) = turn.leave(this.waiter.as_ref()) {
+                    hand_over(&mut turn);
                 }
             }
         }
@@ -407,7 +456,7 @@ where
         let this = self.project();
         let waiter = this.waiter.as_ref();
         let polled = if !waiter.is_idle() {
-            this.cell.line.poll(waiter, cx)
+            this.cell.poll_line(waiter, cx)
         } else if this.cell.is_set() {
             Poll::Ready(Answer::Value)
         } else {
@@ -482,7 +531,7 @@ impl<T> From<T> for OnceCell<T> {
         Self {
             is_set: AtomicBool::new(true),
             value: UnsafeCell::new(Some(value)),
-            line: WaitList::new(false),
+            line: WaitList::new(Taken::FREE),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rt::sync::{Mutex, oneshot};
+use rt::sync::{Mutex, OnceCell, oneshot};
 use rt::{Cycle, JoinHandle, TaskId};
 
 use crate::support::exact;
@@ -68,6 +68,44 @@ fn n15_a_lock_taken_twice_is_a_cycle_of_one() {
         let cycles = rt::dump().cycles();
         assert_eq!(cycles.iter().map(ids).collect::<Vec<_>>(), [[task.id()]]);
         task.cancel();
+    });
+}
+
+/// N15: the function that makes a value wants it itself, or waits for one that does.
+#[test]
+fn n15_a_cell_leads_to_its_maker() {
+    exact(async {
+        let cell = Arc::new(OnceCell::<()>::new());
+        let ours = cell.clone();
+        let alone = rt::spawn(async move {
+            ours.get_or_init(|| async {
+                ours.get_or_init(|| async {}).await;
+            })
+            .await;
+        });
+        rt::test::quiescent().await;
+        let dump = rt::dump();
+        let cycles: Vec<_> = dump.cycles().iter().map(ids).collect();
+        assert_eq!(cycles, [[alone.id()]], "{dump}");
+        let told = format!("waits for a cell that #{} fills", alone.id());
+        assert!(dump.to_string().contains(&told), "{dump}");
+
+        let theirs = cell.clone();
+        let next = rt::spawn(async move {
+            theirs.get_or_init(pending).await;
+        });
+        rt::test::quiescent().await;
+        assert_eq!(rt::dump().waits_for(next.id()), [alone.id()]);
+        // Now it is the other's turn, who has not waited for anything of ours since.
+        let last = rt::spawn(async move {
+            cell.get_or_init(pending).await;
+        });
+        alone.cancel();
+        rt::test::quiescent().await;
+        assert_eq!(rt::dump().waits_for(last.id()), [next.id()]);
+        assert!(rt::dump().cycles().is_empty());
+        next.cancel();
+        last.cancel();
     });
 }
 
