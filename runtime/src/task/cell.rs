@@ -543,7 +543,7 @@ impl Parts {
     /// Returns the task whose last reference was the waker, for the caller to free.
     #[inline]
     fn drop_one(self) -> Option<NonNull<Header>> {
-        let foreign = match self.waker.map(super::harness::release_of) {
+        let foreign = match self.waker.map(super::waker::release_of) {
             Some(Ok(dead)) if self.cold.is_null() => return dead,
             Some(Ok(dead)) => {
                 drop_outside(None, self.cold);

@@ -1,4 +1,4 @@
-//! What few tasks have: a name, a request to cancel, cleanup, callbacks, task-locals.
+//! What few tasks have: a name, a span, a request to cancel, cleanup, callbacks, task-locals.
 
 use std::collections::VecDeque;
 use std::ptr::NonNull;
@@ -9,6 +9,7 @@ use super::cell::Header;
 use super::info::TaskInfo;
 use crate::cancel::{Cancelled, Scope, Signal};
 use crate::locals::{Locals, Snapshot};
+use crate::trace::TaskSpan;
 
 /// What few tasks have: made on first use.
 ///
@@ -22,6 +23,8 @@ pub(crate) struct Cold {
     pub(crate) scope: Scope,
     pub(crate) locals: Locals,
     pub(crate) busy_micros: AtomicU64,
+    #[cfg_attr(not(feature = "tracing"), expect(dead_code))]
+    pub(crate) span: TaskSpan,
 }
 
 /// The request to cancel a task.

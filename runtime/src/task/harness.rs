@@ -14,23 +14,24 @@
 //! 1. The functions of a table are called with the header of a cell made with that table, by the thread that
 //!    has `RUNNING` (`poll`), or that owns the result (`take_result`, `drop_result`).
 
-use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::cell::{Header, Mode, Phase, Retained, Task, VTable, free};
+use super::cell::{Header, Mode, Phase, Task, VTable, free};
 use super::error::{JoinError, Panic};
 use super::hook::{Hook, Keep};
 use super::stage::{Outcome, TaskCell};
 use super::state::AfterPoll;
+use super::waker::borrowed_waker;
 use super::watched::{is_due, special_mode};
 use crate::cancel::{Cancelled, Surroundings};
 use crate::context::{self, BUDGET, Restore};
 use crate::scheduler;
 use crate::shim::lock_std;
+use crate::trace;
 use crate::unhandled::Unhandled;
 
 /// What a worker does with a task that it has run.
@@ -75,6 +76,7 @@ fn run_in(task: Task, mode: Option<Mode>, budget: u8, is_woken: bool) -> Ran {
         None => Mode::Poll,
     };
     header.count_poll();
+    let _span = trace::enter(header);
     let poll = context::with(|cx| {
         let _task = Restore::set(&cx.task, task.as_ptr().as_ptr().cast_const());
         let _scope = Restore::set(&cx.scope, std::ptr::null());
@@ -523,59 +525,6 @@ pub(crate) fn ignore_panic(f: impl FnOnce()) {
             std::mem::forget(payload);
         }
     }
-}
-
-/// A waker that borrows: valid as long as the caller may use the header, and never dropped.
-fn borrowed_waker(header: NonNull<Header>) -> ManuallyDrop<Waker> {
-    let raw = RawWaker::new(header.as_ptr().cast_const().cast(), &WAKER);
-    // SAFETY: the functions of the table keep the contract; not dropping it makes up for the reference that
-    // was not taken.
-    ManuallyDrop::new(unsafe { Waker::from_raw(raw) })
-}
-
-/// One table for all tasks, so that `will_wake` is exact.
-static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
-
-unsafe fn clone_waker(data: *const ()) -> RawWaker {
-    // SAFETY: the waker that is cloned keeps the cell alive.
-    unsafe { &*data.cast::<Header>() }.state.retain();
-    RawWaker::new(data, &WAKER)
-}
-
-unsafe fn wake(data: *const ()) {
-    // SAFETY: the contract of the waker that is used up.
-    unsafe { wake_by_ref(data) };
-    // SAFETY: as above.
-    unsafe { drop_waker(data) };
-}
-
-unsafe fn wake_by_ref(data: *const ()) {
-    let header = NonNull::new(data.cast::<Header>().cast_mut()).expect("made from a reference");
-    // SAFETY: the waker keeps the cell alive.
-    let this = unsafe { header.as_ref() };
-    if is_due(this, this.state.wake()) {
-        // SAFETY: the task became scheduled by this call.
-        scheduler::schedule(unsafe { Task::new(header) });
-    }
-}
-
-unsafe fn drop_waker(data: *const ()) {
-    let header = NonNull::new(data.cast::<Header>().cast_mut()).expect("made from a reference");
-    // SAFETY: the waker owned a reference.
-    drop(unsafe { Retained::from_raw(header) });
-}
-
-/// Gives up the reference of a task's waker, if it is one. The task, if that was the last: the caller frees it.
-pub(super) fn release_of(waker: Waker) -> Result<Option<NonNull<Header>>, Waker> {
-    if !std::ptr::eq(waker.vtable(), &raw const WAKER) {
-        return Err(waker);
-    }
-    let waker = ManuallyDrop::new(waker);
-    let header =
-        NonNull::new(waker.data().cast::<Header>().cast_mut()).expect("made from a reference");
-    // SAFETY: the waker owned a reference, which is given up here.
-    let is_last = unsafe { header.as_ref() }.state.release();
-    Ok(is_last.then_some(header))
 }
 
 /// Asks for the cancellation of a task; true if it was the first request and in time.

@@ -17,6 +17,7 @@ mod join;
 pub(crate) mod returns;
 mod stage;
 pub(crate) mod state;
+mod waker;
 mod watched;
 
 pub(crate) use arena::{Arena, Pinned, class_of};
