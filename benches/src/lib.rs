@@ -14,5 +14,6 @@ pub mod peer;
 pub mod present;
 pub mod present_servers;
 pub mod statistics;
+pub mod timeline;
 pub mod workload;
 pub mod workloads;

@@ -14,7 +14,9 @@ use rt_tasks_benches::measure::{self, Plan};
 use rt_tasks_benches::present::Medium;
 use rt_tasks_benches::workload::{PeerKind, Scale};
 use rt_tasks_benches::workloads::chapters;
-use rt_tasks_benches::{budget, chart, counts, http, idle, memory, present, present_servers};
+use rt_tasks_benches::{
+    budget, chart, counts, http, idle, memory, present, present_servers, timeline,
+};
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -44,6 +46,13 @@ enum Command {
     Count,
     /// Fails when an operation takes more instructions or system calls than its budget
     Budget,
+    /// Draws a trace of the flight recorder
+    Timeline {
+        /// The trace, as `Trace::save` writes it
+        trace: PathBuf,
+        /// Where the picture goes
+        picture: PathBuf,
+    },
     /// One runtime's part of `memory`
     #[command(hide = true)]
     MemoryChild {
@@ -202,6 +211,11 @@ fn main() -> Result<()> {
             let counted = counts::measure(&[PeerKind::Rt])?;
             print(&budget::table(&counted))?;
             budget::check(&counted)
+        }
+        Command::Timeline { trace, picture } => {
+            let json = std::fs::read_to_string(&trace)
+                .with_context(|| format!("cannot read {}", trace.display()))?;
+            write(&picture, &timeline::svg(&json)?)
         }
         Command::MemoryChild { peer, arguments } => {
             let workers = workers_or_default(arguments.workers);
