@@ -15,7 +15,9 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 pub(crate) fn skipped(why: &str) {
     let test = std::thread::current();
     let test = test.name().unwrap_or("a test");
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+    // In one piece, since other tests write at the same time.
+    let line = format!("SKIPPED {test}: {why}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// What a variable says of a server that may be used.
