@@ -10,9 +10,17 @@ use serde_json::Value;
 
 use crate::subject::{Subject, printed, rt};
 
+/// Connects, so that a read which has to wait for long fails.
+fn connect(subject: &Subject) -> UnixStream {
+    let stream = UnixStream::connect(subject.socket()).unwrap();
+    let patience = Some(Duration::from_secs(20));
+    stream.set_read_timeout(patience).unwrap();
+    stream
+}
+
 /// Sends bytes and reads until the other end closes.
 fn exchange(subject: &Subject, request: &[u8]) -> String {
-    let mut stream = UnixStream::connect(subject.socket()).unwrap();
+    let mut stream = connect(subject);
     stream.write_all(request).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let mut answer = String::new();
@@ -55,7 +63,7 @@ fn a_malformed_request_gets_the_reason() {
 #[test]
 fn a_request_that_does_not_end_is_cut_off() {
     let subject = Subject::start("idle");
-    let mut stream = UnixStream::connect(subject.socket()).unwrap();
+    let mut stream = connect(&subject);
     stream.write_all(&[b' '; 2000]).unwrap();
     let mut answer = Vec::new();
     let mut byte = [0];
@@ -73,7 +81,7 @@ fn a_request_that_does_not_end_is_cut_off() {
 #[test]
 fn a_request_may_come_in_pieces() {
     let subject = Subject::start("idle");
-    let mut stream = UnixStream::connect(subject.socket()).unwrap();
+    let mut stream = connect(&subject);
     for piece in [
         &b"{\"version\":1,"[..],
         b"\"request\":",
@@ -93,7 +101,7 @@ fn clients_that_read_nothing_hold_up_nobody() {
     let subject = Subject::start("crowd");
     let silent: Vec<UnixStream> = (0..8)
         .map(|_| {
-            let mut stream = UnixStream::connect(subject.socket()).unwrap();
+            let mut stream = connect(&subject);
             stream
                 .write_all(b"{\"version\":1,\"request\":\"dump\"}\n")
                 .unwrap();
@@ -129,9 +137,7 @@ fn clients_that_read_nothing_hold_up_nobody() {
 #[test]
 fn a_flood_of_connections_is_refused_and_passes() {
     let subject = Subject::start("idle");
-    let flood: Vec<UnixStream> = (0..200)
-        .map(|_| UnixStream::connect(subject.socket()).unwrap())
-        .collect();
+    let flood: Vec<UnixStream> = (0..200).map(|_| connect(&subject)).collect();
     let error = printed(&subject.rt(&["tree", &subject.id()]), 2);
     assert!(error.contains("too many ask at the same time"), "{error}");
     // Sixteen were let in and asked nothing; the others have been told.
@@ -151,11 +157,8 @@ fn a_flood_of_connections_is_refused_and_passes() {
 #[test]
 fn who_asks_nothing_is_shown_out() {
     let subject = Subject::start("idle");
-    let mut stream = UnixStream::connect(subject.socket()).unwrap();
+    let mut stream = connect(&subject);
     stream.write_all(b"{").unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
     let began = Instant::now();
     // A reset rather than an end where something unread was left behind.
     assert!(!stream.read(&mut [0]).is_ok_and(|n_read| n_read > 0));

@@ -199,6 +199,12 @@ fn idle() {
         });
         drop(task);
     }
+    for runtime in &runtimes {
+        let is_waiting = |info: &rt::TaskInfo| info.waiting_on.is_some();
+        while !runtime.dump().tasks().iter().all(is_waiting) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
     say_ready();
     await_line();
 }
