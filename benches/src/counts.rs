@@ -7,12 +7,13 @@
 //! one worker. strace makes every call slow, so that calls which come by time, as looks at the poller do, are seen more
 //! often than there are without it: for `echo_64` on rt it counts 4.2, and `perf stat` 4.1.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::workload::{AnyPeer, PeerKind, Scale};
+use crate::workload::{AnyPeer, Case, PeerKind, Scale};
 use crate::workloads::chapters;
 
 /// What one operation takes.
@@ -86,16 +87,15 @@ const COUNTERS: [Counter; 2] = [
 pub fn measure(kinds: &[PeerKind]) -> Result<Vec<Count>> {
     let mut counts = Vec::new();
     for counter in &COUNTERS {
-        let tool = counter.command[0];
-        if Command::new(tool).arg("--version").output().is_err() {
-            eprintln!("SKIPPED: {} ({tool} is not installed)", counter.what);
+        if !counter.is_installed() {
             continue;
         }
+        let program = std::env::current_exe()?;
         for &workload in counter.workloads {
             eprintln!("{} of {workload}", counter.what);
             let per_operation = kinds
                 .iter()
-                .map(|kind| counter.per_operation(*kind, workload))
+                .map(|kind| counter.per_operation(&program, *kind, workload))
                 .collect::<Result<_>>()?;
             counts.push(Count {
                 workload,
@@ -107,20 +107,49 @@ pub fn measure(kinds: &[PeerKind]) -> Result<Vec<Count>> {
     Ok(counts)
 }
 
+/// Instructions for an operation of one workload in a build of this program; `None` without the tool.
+///
+/// # Errors
+///
+/// When a child cannot be started or fails.
+pub fn instructions_of(program: &Path, kind: PeerKind, workload: &str) -> Result<Option<f64>> {
+    let counter = &COUNTERS[0];
+    if !counter.is_installed() {
+        return Ok(None);
+    }
+    counter.per_operation(program, kind, workload).map(Some)
+}
+
 impl Counter {
-    fn per_operation(&self, kind: PeerKind, workload: &str) -> Result<f64> {
+    /// Whether the tool is here; says so on the terminal if not.
+    fn is_installed(&self) -> bool {
+        let tool = self.command[0];
+        let is_installed = Command::new(tool).arg("--version").output().is_ok();
+        if !is_installed {
+            eprintln!("SKIPPED: {} ({tool} is not installed)", self.what);
+        }
+        is_installed
+    }
+
+    fn per_operation(&self, program: &Path, kind: PeerKind, workload: &str) -> Result<f64> {
         let [few, many] = self.repetitions;
-        let (count_few, operations_few) = self.run(kind, workload, few)?;
-        let (count_many, operations_many) = self.run(kind, workload, many)?;
+        let (count_few, operations_few) = self.run(program, kind, workload, few)?;
+        let (count_many, operations_many) = self.run(program, kind, workload, many)?;
         let more = count_many.saturating_sub(count_few);
         Ok(more as f64 / (operations_many - operations_few) as f64)
     }
 
     /// Runs a child under the tool; gives the tool's count and the child's operations.
-    fn run(&self, kind: PeerKind, workload: &str, repetitions: u64) -> Result<(u64, u64)> {
+    fn run(
+        &self,
+        program: &Path,
+        kind: PeerKind,
+        workload: &str,
+        repetitions: u64,
+    ) -> Result<(u64, u64)> {
         let output = Command::new(self.command[0])
             .args(&self.command[1..])
-            .arg(std::env::current_exe()?)
+            .arg(program)
             .args(["count-child", "--peer", &kind.argument()])
             .args(["--workload", workload, "--scale", self.scale.argument()])
             .args(["--workers", &self.workers.to_string()])
@@ -156,16 +185,21 @@ pub fn child(
     workers: usize,
     repetitions: u64,
 ) -> Result<Done> {
-    let case = chapters()
-        .into_iter()
-        .flat_map(|chapter| chapter.cases)
-        .find(|case| case.name == workload)
-        .with_context(|| format!("there is no workload named {workload}"))?;
+    let case = case(workload)?;
     let peer = AnyPeer::start(kind, workers)?;
     let operations = (0..repetitions)
         .map(|_| case.run(&peer, scale).operations)
         .sum();
     Ok(Done { operations })
+}
+
+/// The workload of a name.
+pub(crate) fn case(workload: &str) -> Result<Case> {
+    chapters()
+        .into_iter()
+        .flat_map(|chapter| chapter.cases)
+        .find(|case| case.name == workload)
+        .with_context(|| format!("there is no workload named {workload}"))
 }
 
 /// Reads callgrind's `==123== Collected : 4567`.

@@ -2,10 +2,13 @@
 //!
 //! `cargo run --profile bench -p rt-tasks-benches -- report` runs them all in turns.
 
+pub mod beside;
 pub mod budget;
 pub mod chart;
 mod child;
+pub mod compare;
 pub mod counts;
+pub mod hello;
 pub mod http;
 pub mod idle;
 pub mod measure;
@@ -13,6 +16,7 @@ pub mod memory;
 pub mod peer;
 pub mod present;
 pub mod present_servers;
+pub mod quiet;
 pub mod statistics;
 pub mod timeline;
 pub mod workload;

@@ -10,12 +10,13 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use rt_tasks_benches::measure::{self, Plan};
+use rt_tasks_benches::measure::{self, Beside, Plan};
 use rt_tasks_benches::present::Medium;
 use rt_tasks_benches::workload::{PeerKind, Scale};
 use rt_tasks_benches::workloads::chapters;
 use rt_tasks_benches::{
-    budget, chart, counts, http, idle, memory, present, present_servers, timeline,
+    budget, chart, compare, counts, hello, http, idle, memory, present, present_servers, quiet,
+    timeline,
 };
 
 #[cfg(feature = "mimalloc")]
@@ -42,6 +43,12 @@ enum Command {
     Idle(IdleArguments),
     /// Measures an HTTP server on rt and on Tokio, with wrk
     Http(HttpArguments),
+    /// Counts context switches and processor time of runtimes that have nothing to do
+    Quiet(QuietArguments),
+    /// Compiles a program that greets with each runtime, and tells its size
+    Hello,
+    /// Compares another build of this program with this one, on our own runtime alone
+    Compare(CompareArguments),
     /// Counts instructions and system calls per operation, with valgrind and strace
     Count,
     /// Fails when an operation takes more instructions or system calls than its budget
@@ -53,6 +60,13 @@ enum Command {
         /// Where the picture goes
         picture: PathBuf,
     },
+    #[command(flatten)]
+    Part(Part),
+}
+
+/// What child processes do for the others.
+#[derive(Debug, Subcommand)]
+enum Part {
     /// One runtime's part of `memory`
     #[command(hide = true)]
     MemoryChild {
@@ -60,6 +74,22 @@ enum Command {
         peer: PeerKind,
         #[command(flatten)]
         arguments: MemoryArguments,
+    },
+    /// One runtime's part of `quiet`
+    #[command(hide = true)]
+    QuietChild {
+        #[arg(long)]
+        peer: PeerKind,
+        #[command(flatten)]
+        arguments: QuietArguments,
+    },
+    /// One run of `compare`
+    #[command(hide = true)]
+    TimeChild {
+        #[arg(long)]
+        workload: String,
+        #[arg(long)]
+        workers: usize,
     },
     /// One runtime's server for `idle`
     #[command(hide = true)]
@@ -112,13 +142,16 @@ struct ReportArguments {
     /// Only workloads whose name contains this
     #[arg(long, value_name = "PATTERN")]
     only: Option<String>,
-    /// Also measures memory and counts
+    /// Also measures memory, quiet runtimes, instructions and a program that greets
     #[arg(long)]
     full: bool,
+    /// Only the runtimes, without libraries and other languages
+    #[arg(long)]
+    alone: bool,
     /// Writes all numbers to this file
     #[arg(long, value_name = "PATH")]
     json: Option<PathBuf>,
-    /// Writes benchmarks.md and benchmarks.svg
+    /// Writes benchmarks.md and benchmarks.svg, or, with mimalloc, benchmarks-mimalloc.md and its picture
     #[arg(long)]
     write: bool,
     /// Where `--write` puts them; the repository's docs when left out
@@ -153,6 +186,31 @@ struct IdleArguments {
 }
 
 #[derive(Args, Debug)]
+struct QuietArguments {
+    /// Worker threads for each runtime; one for each processor when left out
+    #[arg(long, value_parser = at_least_one)]
+    workers: Option<usize>,
+    /// How long to watch each of them
+    #[arg(long, default_value_t = QUIET_SECONDS)]
+    seconds: u64,
+}
+
+#[derive(Args, Debug)]
+struct CompareArguments {
+    /// The other build
+    other: PathBuf,
+    /// Workloads by their full names
+    #[arg(required = true)]
+    only: Vec<String>,
+    /// Worker threads; one for each processor when left out
+    #[arg(long, value_parser = at_least_one)]
+    workers: Option<usize>,
+    /// How often each build has its turn
+    #[arg(long, default_value_t = 11, value_parser = at_least_one)]
+    rounds: usize,
+}
+
+#[derive(Args, Debug)]
 struct HttpArguments {
     /// Worker threads for each server; one for each processor when left out
     #[arg(long, value_parser = at_least_one)]
@@ -172,6 +230,7 @@ struct HttpArguments {
 }
 
 const MILLION: usize = 1_000_000;
+const QUIET_SECONDS: u64 = 10;
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -202,11 +261,25 @@ fn main() -> Result<()> {
         Command::Memory(arguments) => {
             let workers = workers_or_default(arguments.workers);
             let footprints = memory::measure(workers, arguments.tasks)?;
-            print(&present::extras(&footprints, &[]))
+            print(&present::memory(&footprints))
         }
         Command::Idle(arguments) => idle(&arguments),
         Command::Http(arguments) => http(&arguments),
-        Command::Count => print(&present::extras(&[], &counts::measure(PeerKind::ALL)?)),
+        Command::Quiet(arguments) => {
+            let workers = workers_or_default(arguments.workers);
+            print(&present::quiet(&quiet::measure(
+                workers,
+                arguments.seconds,
+            )?))
+        }
+        Command::Hello => print(&present::hello(&hello::measure(&hello_folder())?)),
+        Command::Compare(arguments) => {
+            let workers = workers_or_default(arguments.workers);
+            let CompareArguments { other, only, .. } = &arguments;
+            let compared = compare::measure(other, only, workers, arguments.rounds)?;
+            print(&present::compared(&compared))
+        }
+        Command::Count => print(&present::counts(&counts::measure(PeerKind::ALL)?)),
         Command::Budget => {
             let counted = counts::measure(&[PeerKind::Rt])?;
             print(&budget::table(&counted))?;
@@ -217,21 +290,37 @@ fn main() -> Result<()> {
                 .with_context(|| format!("cannot read {}", trace.display()))?;
             write(&picture, &timeline::svg(&json)?)
         }
-        Command::MemoryChild { peer, arguments } => {
+        Command::Part(part) => run_part(part),
+    }
+}
+
+/// Does a child's part of a measurement.
+fn run_part(part: Part) -> Result<()> {
+    match part {
+        Part::MemoryChild { peer, arguments } => {
             let workers = workers_or_default(arguments.workers);
             let growth = memory::child(peer, workers, arguments.tasks)?;
             print(&serde_json::to_string(&growth)?)
         }
-        Command::IdleServer { peer, arguments } => {
+        Part::QuietChild { peer, arguments } => {
+            let workers = workers_or_default(arguments.workers);
+            let observed = quiet::child(peer, workers, arguments.seconds)?;
+            print(&serde_json::to_string(&observed)?)
+        }
+        Part::TimeChild { workload, workers } => {
+            let best = compare::child(&workload, workers)?;
+            print(&serde_json::to_string(&best)?)
+        }
+        Part::IdleServer { peer, arguments } => {
             let workers = workers_or_default(arguments.workers);
             idle::server(peer, workers, arguments.connections)
         }
-        Command::IdleClient {
+        Part::IdleClient {
             address,
             connections,
         } => idle::client(address, connections),
-        Command::HttpServer { peer, workers } => http::server(peer, workers),
-        Command::CountChild {
+        Part::HttpServer { peer, workers } => http::server(peer, workers),
+        Part::CountChild {
             peer,
             workload,
             scale,
@@ -252,11 +341,17 @@ fn report(arguments: &ReportArguments) -> Result<()> {
         workers: workers_or_default(arguments.workers),
         rounds: arguments.rounds,
         only: arguments.only.clone(),
+        beside: match arguments.alone {
+            true => Beside::Nobody,
+            false => Beside::Everybody,
+        },
     };
     let mut report = measure::run(&plan)?;
     if arguments.full {
         report.memory = memory::measure(plan.workers, MILLION)?;
+        report.quiet = quiet::measure(plan.workers, QUIET_SECONDS)?;
         report.counts = counts::measure(PeerKind::ALL)?;
+        report.hello = hello::measure(&hello_folder())?;
     }
     print(&present::for_terminal(&report))?;
     if let Some(path) = &arguments.json {
@@ -264,8 +359,9 @@ fn report(arguments: &ReportArguments) -> Result<()> {
     }
     if arguments.write {
         let folder = arguments.folder.clone().unwrap_or_else(docs);
-        write(&folder.join("benchmarks.md"), &present::for_docs(&report))?;
-        write(&folder.join("benchmarks.svg"), &chart::svg(&report)?)?;
+        let page = folder.join(measure::PAGE);
+        write(&page.with_extension("md"), &present::for_docs(&report))?;
+        write(&page.with_extension("svg"), &chart::svg(&report)?)?;
     }
     Ok(())
 }
@@ -305,6 +401,10 @@ fn http(arguments: &HttpArguments) -> Result<()> {
 /// The folder of the repository's documents.
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
+}
+
+fn hello_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/benches-hello")
 }
 
 fn list() -> Result<()> {

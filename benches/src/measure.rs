@@ -3,7 +3,8 @@
 //! The machine is never quiet: clocks change, neighbours come and go. So each round runs every runtime once,
 //! one directly after the other, each round beginning with another one; a ratio is taken within a round, and
 //! the medians over the rounds are reported. The first round only warms up. All runtimes stay started
-//! throughout; those whose turn it is not are asleep.
+//! throughout; those whose turn it is not are asleep. Libraries and other languages come after them in each
+//! round, where they have the same workload.
 
 use std::fmt;
 use std::thread;
@@ -12,8 +13,11 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use crate::beside::{Other, Others};
 use crate::counts::Count;
+use crate::hello::Hello;
 use crate::memory::Footprint;
+use crate::quiet::Quiet;
 use crate::statistics::{Spread, Unit, geometric_mean};
 use crate::workload::{AnyPeer, Case, PeerKind, Scale};
 use crate::workloads::chapters;
@@ -27,6 +31,17 @@ pub struct Plan {
     pub rounds: usize,
     /// Only workloads whose name contains this.
     pub only: Option<String>,
+    /// Whether libraries and other languages take part, too.
+    pub beside: Beside,
+}
+
+/// Who takes part besides the runtimes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// Nobody.
+    Nobody,
+    /// Libraries for threads, and the languages that are installed.
+    Everybody,
 }
 
 /// All that was measured.
@@ -44,6 +59,10 @@ pub struct Report {
     pub memory: Vec<Footprint>,
     /// Instructions and system calls, when asked for.
     pub counts: Vec<Count>,
+    /// What the runtimes do with nothing to do, when asked for.
+    pub quiet: Vec<Quiet>,
+    /// What a program that greets costs, when asked for.
+    pub hello: Vec<Hello>,
 }
 
 /// One workload on every runtime.
@@ -57,6 +76,19 @@ pub struct Row {
     pub operation: &'static str,
     /// One cell for each runtime, in the order of [`PeerKind::ALL`].
     pub cells: Vec<Cell>,
+    /// Libraries and other languages that do the same.
+    pub others: Vec<OtherCell>,
+}
+
+/// One workload, done by somebody who is no Rust runtime.
+#[derive(Debug, Serialize)]
+pub struct OtherCell {
+    /// Who.
+    pub name: &'static str,
+    /// Nanoseconds for one operation.
+    pub nanoseconds: Spread,
+    /// The time of our own runtime as a multiple of it, round by round.
+    pub ratio: Spread,
 }
 
 /// One workload on one runtime.
@@ -92,6 +124,13 @@ pub const ALLOCATOR: &str = if cfg!(feature = "mimalloc") {
     "the system's allocator"
 };
 
+/// The name of the page that is written, without its extension.
+pub const PAGE: &str = if cfg!(feature = "mimalloc") {
+    "benchmarks-mimalloc"
+} else {
+    "benchmarks"
+};
+
 /// Runs the plan.
 ///
 /// # Errors
@@ -123,6 +162,10 @@ pub fn run(plan: &Plan) -> Result<Report> {
         })
         .collect::<Result<Vec<_>>>()?;
 
+    let others = match plan.beside {
+        Beside::Nobody => None,
+        Beside::Everybody => Some(Others::find(plan.workers)),
+    };
     let progress = ProgressBar::new((n_cases * (plan.rounds + 1)) as u64).with_style(
         ProgressStyle::with_template("{elapsed} {wide_bar} {pos}/{len} {msg} · {eta} left")?,
     );
@@ -130,7 +173,12 @@ pub fn run(plan: &Plan) -> Result<Report> {
     for chapter in &chapters {
         for case in &chapter.cases {
             progress.set_message(case.name);
-            let row = measure(chapter.title, case, &peers, plan.rounds, &progress);
+            let others = others.as_ref().map_or(Vec::new(), |all| all.of(case.name));
+            let row = Turns::take(case, &peers, &others, plan.rounds, &progress)?.into_row(
+                chapter.title,
+                case,
+                &others,
+            );
             progress.suspend(|| eprintln!("{}", row.one_line()));
             rows.push(row);
         }
@@ -143,50 +191,81 @@ pub fn run(plan: &Plan) -> Result<Report> {
         rows,
         memory: Vec::new(),
         counts: Vec::new(),
+        quiet: Vec::new(),
+        hello: Vec::new(),
     })
 }
 
-/// Runs one workload on all runtimes in turns.
-fn measure(
-    chapter: &'static str,
-    case: &Case,
-    peers: &[AnyPeer],
-    rounds: usize,
-    progress: &ProgressBar,
-) -> Row {
-    let mut times = vec![Vec::with_capacity(rounds); peers.len()];
-    for round in 0..=rounds {
-        for turn in 0..peers.len() {
-            let place = (round + turn) % peers.len();
-            let sample = case.run(&peers[place], Scale::Full);
-            if round > 0 {
-                times[place].push(sample.nanoseconds());
+/// Nanoseconds for an operation, of each round, for each who took part.
+struct Turns {
+    peers: Vec<Vec<f64>>,
+    others: Vec<Vec<f64>>,
+}
+
+impl Turns {
+    /// Runs one workload on all runtimes in turns, and then by the others.
+    fn take(
+        case: &Case,
+        peers: &[AnyPeer],
+        others: &[Other],
+        rounds: usize,
+        progress: &ProgressBar,
+    ) -> Result<Self> {
+        let mut turns = Self {
+            peers: vec![Vec::with_capacity(rounds); peers.len()],
+            others: vec![Vec::with_capacity(rounds); others.len()],
+        };
+        for round in 0..=rounds {
+            for turn in 0..peers.len() {
+                let place = (round + turn) % peers.len();
+                let sample = case.run(&peers[place], Scale::Full);
+                turns.peers[place].push(sample.nanoseconds());
             }
+            for (times, other) in turns.others.iter_mut().zip(others) {
+                times.push(other.run()?.nanoseconds());
+            }
+            progress.inc(1);
         }
-        progress.inc(1);
+        // The first round has warmed up.
+        for times in turns.peers.iter_mut().chain(&mut turns.others) {
+            times.remove(0);
+        }
+        Ok(turns)
     }
-    let base = PeerKind::ALL
-        .iter()
-        .position(|kind| *kind == PeerKind::BASE)
-        .expect("the base is one of them");
-    let cells = PeerKind::ALL
-        .iter()
-        .enumerate()
-        .map(|(place, kind)| Cell {
+
+    fn of(&self, kind: PeerKind) -> &[f64] {
+        let place = PeerKind::ALL.iter().position(|other| *other == kind);
+        &self.peers[place.expect("all are measured")]
+    }
+
+    fn into_row(self, chapter: &'static str, case: &Case, others: &[Other]) -> Row {
+        let cells = PeerKind::ALL.iter().map(|kind| Cell {
             peer: kind.name(),
-            nanoseconds: Spread::of(times[place].iter().copied()),
-            ratio: (place != base).then(|| {
-                let pairs = times[place].iter().zip(&times[base]);
-                Spread::of(pairs.map(|(own, base)| own / base))
-            }),
-        })
-        .collect();
-    Row {
-        chapter,
-        name: case.name,
-        operation: case.operation,
-        cells,
+            nanoseconds: Spread::of(self.of(*kind).iter().copied()),
+            ratio: (*kind != PeerKind::BASE)
+                .then(|| ratio(self.of(*kind), self.of(PeerKind::BASE))),
+        });
+        let others = others
+            .iter()
+            .zip(&self.others)
+            .map(|(other, times)| OtherCell {
+                name: other.name,
+                nanoseconds: Spread::of(times.iter().copied()),
+                ratio: ratio(self.of(PeerKind::Rt), times),
+            });
+        Row {
+            chapter,
+            name: case.name,
+            operation: case.operation,
+            cells: cells.collect(),
+            others: others.collect(),
+        }
     }
+}
+
+/// Times as multiples of others, round by round.
+fn ratio(times: &[f64], of: &[f64]) -> Spread {
+    Spread::of(times.iter().zip(of).map(|(own, other)| own / other))
 }
 
 impl Row {
@@ -200,6 +279,11 @@ impl Row {
             if let Some(ratio) = cell.ratio {
                 line += &format!(" (× {:.2})", ratio.median);
             }
+        }
+        for other in &self.others {
+            let median = other.nanoseconds.median;
+            let unit = Unit::for_time(median);
+            line += &format!("  {} {} {}", other.name, unit.number(median), unit.name);
         }
         line
     }

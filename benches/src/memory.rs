@@ -3,7 +3,7 @@
 //! A million tasks are spawned that sleep for an hour, and the growth of the resident set is shared out over
 //! them, in a process of its own for each runtime. The tasks' future is the runtime's own sleep and nothing
 //! else; a task of a real program is larger by what it holds. Memory that the allocator took and did not
-//! give out yet counts as well.
+//! give out yet counts as well; it differs from run to run, so the median of a few is told.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,11 @@ use memory_stats::memory_stats;
 use serde::{Deserialize, Serialize};
 
 use crate::peer::Peer;
+use crate::statistics::Spread;
 use crate::workload::{AnyPeer, PeerKind, Visit};
+
+/// Processes of which the median is told.
+const CHILDREN: usize = 5;
 
 /// What a sleeping task takes on one runtime.
 #[derive(Debug, Serialize)]
@@ -44,26 +48,30 @@ pub fn measure(workers: usize, tasks: usize) -> Result<Vec<Footprint>> {
         .iter()
         .map(|kind| {
             eprintln!("memory of {tasks} sleeping tasks on {}", kind.name());
-            let output = Command::new(std::env::current_exe()?)
-                .args(["memory-child", "--peer", &kind.argument()])
-                .args(["--workers", &workers.to_string()])
-                .args(["--tasks", &tasks.to_string()])
-                .output()?;
-            if !output.status.success() {
-                bail!(
-                    "measuring {} failed: {}",
-                    kind.name(),
-                    String::from_utf8_lossy(&output.stderr).trim()
-                );
-            }
-            let growth: Growth = serde_json::from_slice(&output.stdout)?;
+            let bytes = (0..CHILDREN)
+                .map(|_| Ok(grow(*kind, workers, tasks)?.bytes as f64))
+                .collect::<Result<Vec<_>>>()?;
             Ok(Footprint {
                 peer: kind.name(),
                 tasks,
-                bytes_per_task: growth.bytes as f64 / tasks as f64,
+                bytes_per_task: Spread::of(bytes).median / tasks as f64,
             })
         })
         .collect()
+}
+
+/// What a child process says.
+fn grow(kind: PeerKind, workers: usize, tasks: usize) -> Result<Growth> {
+    let output = Command::new(std::env::current_exe()?)
+        .args(["memory-child", "--peer", &kind.argument()])
+        .args(["--workers", &workers.to_string()])
+        .args(["--tasks", &tasks.to_string()])
+        .output()?;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        bail!("measuring {} failed: {}", kind.name(), complaint.trim());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// Puts `tasks` tasks to sleep in this process and says by how much it grew.

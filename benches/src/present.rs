@@ -4,9 +4,12 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use crate::compare::Compared;
 use crate::counts::Count;
-use crate::measure::Report;
+use crate::hello::Hello;
+use crate::measure::{self, Report};
 use crate::memory::Footprint;
+use crate::quiet::Quiet;
 use crate::statistics::{Spread, Unit};
 use crate::workload::PeerKind;
 use crate::workloads::chapters;
@@ -27,20 +30,69 @@ pub fn for_terminal(report: &Report) -> String {
         let base = PeerKind::BASE.name();
         let _ = writeln!(text, "{peer}: {mean:.3} × {base} (geometric mean)");
     }
-    text += &extras(&report.memory, &report.counts);
+    for (_, table) in extras(report, Medium::Terminal) {
+        let _ = writeln!(text, "{table}");
+    }
     text
 }
 
-/// Memory and counts for the terminal, as far as they were measured.
-pub fn extras(footprints: &[Footprint], counts: &[Count]) -> String {
-    let mut text = String::new();
-    if !footprints.is_empty() {
-        let _ = writeln!(text, "{}", memory_table(footprints, Medium::Terminal));
+/// Memory of sleeping tasks for the terminal.
+pub fn memory(footprints: &[Footprint]) -> String {
+    memory_table(footprints, Medium::Terminal).to_string()
+}
+
+/// What was counted, for the terminal.
+pub fn counts(counts: &[Count]) -> String {
+    count_table(counts, Medium::Terminal).to_string()
+}
+
+/// Quiet runtimes for the terminal.
+pub fn quiet(quiet: &[Quiet]) -> String {
+    quiet_table(quiet, Medium::Terminal).to_string()
+}
+
+/// Two builds beside each other, for the terminal.
+pub fn compared(compared: &[Compared]) -> String {
+    let header = ["workload", "other build", "this build", "this × other"];
+    let header = header.iter().chain(&["instructions", "this × other"]);
+    let header = header.map(|title| (*title).to_owned()).collect();
+    let mut table = table(header, Medium::Terminal);
+    for row in compared {
+        let [other, this] = row.nanoseconds;
+        let mut cells = vec![row.workload.to_owned(), times(other), times(this)];
+        cells.push(ratios(row.ratio));
+        if let Some([other, this]) = row.instructions {
+            cells.push(format!("{other:.0}, {this:.0}"));
+            cells.push(format!("{:.3}", this / other));
+        }
+        table.add_row(cells);
     }
-    if !counts.is_empty() {
-        let _ = writeln!(text, "{}", count_table(counts, Medium::Terminal));
-    }
-    text
+    table.to_string()
+}
+
+/// Programs that greet, for the terminal.
+pub fn hello(hello: &[Hello]) -> String {
+    hello_table(hello, Medium::Terminal).to_string()
+}
+
+/// What was measured besides the workloads, each with its title.
+fn extras(report: &Report, medium: Medium) -> Vec<(&'static str, Table)> {
+    let has_others = report.rows.iter().any(|row| !row.others.is_empty());
+    let others = has_others.then(|| other_table(report, medium));
+    let memory = (!report.memory.is_empty()).then(|| memory_table(&report.memory, medium));
+    let quiet = (!report.quiet.is_empty()).then(|| quiet_table(&report.quiet, medium));
+    let counts = (!report.counts.is_empty()).then(|| count_table(&report.counts, medium));
+    let hello = (!report.hello.is_empty()).then(|| hello_table(&report.hello, medium));
+    let all = [
+        ("Libraries and other languages", others),
+        ("Memory of a sleeping task", memory),
+        ("With nothing to do", quiet),
+        ("Counts per operation", counts),
+        ("A program that greets", hello),
+    ];
+    all.into_iter()
+        .filter_map(|(title, table)| Some((title, table?)))
+        .collect()
 }
 
 /// The page `docs/benchmarks.md`.
@@ -52,7 +104,11 @@ pub fn for_docs(report: &Report) -> String {
         "{}; {} workers, {} rounds.\n",
         report.machine, report.workers, report.rounds
     );
-    page += "![Time as a multiple of Tokio's, for each workload](benchmarks.svg)\n\n";
+    let _ = writeln!(
+        page,
+        "![Time as a multiple of {base}'s, for each workload]({}.svg)\n",
+        measure::PAGE
+    );
     for (peer, mean) in report.geometric_means() {
         let _ = writeln!(
             page,
@@ -60,13 +116,8 @@ pub fn for_docs(report: &Report) -> String {
         );
     }
     let _ = writeln!(page, "{}\n", timings(report, Medium::Markdown));
-    if !report.memory.is_empty() {
-        let table = memory_table(&report.memory, Medium::Markdown);
-        let _ = writeln!(page, "### Memory of a sleeping task\n\n{table}\n");
-    }
-    if !report.counts.is_empty() {
-        let table = count_table(&report.counts, Medium::Markdown);
-        let _ = writeln!(page, "### Counts per operation\n\n{table}\n");
+    for (title, table) in extras(report, Medium::Markdown) {
+        let _ = writeln!(page, "### {title}\n\n{table}\n");
     }
     page += ELSEWHERE;
     page += "## The workloads\n";
@@ -97,8 +148,8 @@ cargo run --profile bench -p rt-tasks-benches -- report --full --write
 ```
 
 (`--profile bench` builds with one codegen unit and link-time optimisation; `--release` works too.
-`--features mimalloc` puts mimalloc under all runtimes, `--workers` and `--rounds` do what they say,
-`--only` selects workloads by name.)
+`--features mimalloc` puts mimalloc under all runtimes and writes [a page of its own](benchmarks-mimalloc.md),
+`--workers` and `--rounds` do what they say, `--only` selects workloads by name, `--alone` leaves other languages out.)
 
 ## Method
 
@@ -118,6 +169,9 @@ runtime is faster than Tokio.
   executor runs on as many threads as the others have workers.
 - All runtimes stay started while one is measured. Sleeping threads cost nothing, but each runtime's memory
   is in the same process, and in the same allocator.
+- Go, asyncio and the libraries for threads are measured in the same rounds, after the runtimes; Go and asyncio take
+  the time in a process of their own, with Go's processors limited to the number of workers. They do the same
+  work in their own idiom, so a row compares what programs pay, not how well the same steps are done.
 - Both ends of every connection share the processors with each other.
 - What goes through the kernel to wake a thread comes in two modes on a virtual machine; the quartiles show
   it, a median hides it.
@@ -135,6 +189,67 @@ fn timings(report: &Report, medium: Medium) -> Table {
         cells.extend(row.cells.iter().map(|cell| times(cell.nanoseconds)));
         cells.extend(row.cells.iter().filter_map(|cell| cell.ratio.map(ratios)));
         table.add_row(cells);
+    }
+    table
+}
+
+fn other_table(report: &Report, medium: Medium) -> Table {
+    let ours = PeerKind::Rt.name();
+    let ratio = format!("{ours} × it");
+    let header = ["workload", ours, "beside it", "its time", &ratio];
+    let mut table = table(header.map(str::to_owned).to_vec(), medium);
+    for row in &report.rows {
+        let own = row.cells.iter().find(|cell| cell.peer == ours);
+        for other in &row.others {
+            table.add_row([
+                row.name.to_owned(),
+                own.map_or(String::new(), |cell| times(cell.nanoseconds)),
+                other.name.to_owned(),
+                times(other.nanoseconds),
+                ratios(other.ratio),
+            ]);
+        }
+    }
+    table
+}
+
+fn quiet_table(quiet: &[Quiet], medium: Medium) -> Table {
+    let header = [
+        "runtime",
+        "threads",
+        "context switches a second",
+        "µs of processor time a second",
+    ];
+    let mut table = table(header.map(str::to_owned).to_vec(), medium);
+    for quiet in quiet {
+        table.add_row([
+            quiet.peer.to_owned(),
+            quiet.threads.to_string(),
+            format!("{:.1}", quiet.switches_per_second),
+            format!("{:.1}", quiet.micros_per_second),
+        ]);
+    }
+    table
+}
+
+fn hello_table(hello: &[Hello], medium: Medium) -> Table {
+    let header = [
+        "runtime",
+        "crates",
+        "seconds to compile",
+        "KiB",
+        "KiB without symbols",
+    ];
+    let mut table = table(header.map(str::to_owned).to_vec(), medium);
+    let kib = |bytes: u64| (bytes / 1024).to_string();
+    for hello in hello {
+        table.add_row([
+            hello.peer.to_owned(),
+            hello.crates.to_string(),
+            format!("{:.1}", hello.seconds),
+            kib(hello.bytes),
+            hello.stripped.map_or("unknown".to_owned(), kib),
+        ]);
     }
     table
 }

@@ -1,6 +1,6 @@
 //! A report is complete: every runtime in every row, every workload on the page and in the picture.
 
-use rt_tasks_benches::measure::{self, Plan};
+use rt_tasks_benches::measure::{self, Beside, Plan};
 use rt_tasks_benches::workload::PeerKind;
 use rt_tasks_benches::{chart, present};
 
@@ -9,6 +9,7 @@ fn plan(only: &str) -> Plan {
         workers: 2,
         rounds: 2,
         only: Some(only.to_owned()),
+        beside: Beside::Nobody,
     }
 }
 
@@ -40,4 +41,24 @@ fn a_report_shows_every_runtime_and_the_chosen_workloads_alone() {
 fn a_pattern_that_selects_nothing_is_an_error_that_names_it() {
     let error = measure::run(&plan("no_such_workload")).expect_err("nothing is selected");
     assert!(error.to_string().contains("no_such_workload"), "{error}");
+}
+
+#[test]
+fn who_is_no_runtime_has_a_table_of_its_own() {
+    let plan = Plan {
+        beside: Beside::Everybody,
+        rounds: 1,
+        ..plan("fork_join_fib")
+    };
+    let report = measure::run(&plan).expect("there is such a workload");
+    let others: Vec<_> = report.rows[0]
+        .others
+        .iter()
+        .map(|other| other.name)
+        .collect();
+    assert!(others.contains(&"rayon"), "{others:?}");
+    assert_eq!(report.geometric_means().len(), PeerKind::ALL.len() - 1);
+    let page = present::for_docs(&report);
+    assert!(page.contains("### Libraries and other languages"), "{page}");
+    assert!(page.contains("rayon"), "{page}");
 }
