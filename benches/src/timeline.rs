@@ -10,13 +10,15 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use serde_json::Value;
 
 /// Colours of tasks, given out in the order in which they appear.
-const COLOURS: [RGBColor; 6] = [
+const COLOURS: [RGBColor; 8] = [
     RGBColor(0xc2, 0x41, 0x0c),
     RGBColor(0x3b, 0x6e, 0xa8),
     RGBColor(0x4d, 0x7c, 0x0f),
     RGBColor(0xa1, 0x62, 0x07),
     RGBColor(0x7e, 0x22, 0xce),
     RGBColor(0x0f, 0x76, 0x6e),
+    RGBColor(0xbe, 0x18, 0x5d),
+    RGBColor(0x57, 0x53, 0x4e),
 ];
 
 /// What is no poll of a task.
@@ -28,8 +30,8 @@ const TOP: i32 = 40;
 const ROW: i32 = 54;
 const LAYER: i32 = 16;
 
-/// For each name below the tracks.
-const LEGEND: i32 = 110;
+/// For each letter of a name below the tracks, about.
+const LETTER: i32 = 7;
 
 /// Narrower slices have no name in them.
 const LEAST_NAMED: i32 = 40;
@@ -177,11 +179,12 @@ impl Timeline {
             root.draw(&PathElement::new(bow, BLACK.mix(0.45)))?;
             root.draw(&Circle::new(end, 2, BLACK.mix(0.6).filled()))?;
         }
-        for (index, (name, colour)) in colours.into_iter().enumerate() {
-            let (x, y) = (LEFT + index as i32 * LEGEND, self.bottom() + 8);
+        let (mut x, y) = (LEFT, self.bottom() + 8);
+        for (name, colour) in colours {
             root.draw(&Rectangle::new([(x, y), (x + 10, y + 10)], colour.filled()))?;
             let style = text.pos(Pos::new(HPos::Left, VPos::Center));
             root.draw(&Text::new(name.to_owned(), (x + 15, y + 5), style))?;
+            x += 40 + LETTER * name.chars().count() as i32;
         }
         self.draw_scale(&root)?;
         root.present()?;
