@@ -13,7 +13,7 @@ use source::Workspace;
 const DOCUMENT: &str = "docs/semantics.md";
 
 /// Rules that must have a test: the letter and the last number of each group.
-const REQUIRED: [(char, u32); 13] = [
+const REQUIRED: [(char, u32); 14] = [
     ('C', 17),
     ('G', 19),
     ('T', 12),
@@ -21,6 +21,7 @@ const REQUIRED: [(char, u32); 13] = [
     ('H', 7),
     ('J', 6),
     ('K', 5),
+    ('M', 5),
     ('P', 5),
     ('V', 6),
     ('E', 2),

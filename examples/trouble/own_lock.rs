@@ -1,4 +1,4 @@
-//! Wrong: a task takes a lock that it has already. `block_on` says so after a second.
+//! Wrong: a task takes a lock that it has already. `block_on` says so after a second; debug mode at once, and where.
 
 use rt::sync::Mutex;
 

@@ -195,6 +195,15 @@ pub(crate) fn with_task<R>(f: impl FnOnce(Option<&Header>) -> R) -> R {
     })
 }
 
+/// Gives `f` the innermost call of `block_on` on this thread.
+#[inline]
+pub(crate) fn with_caller<R>(f: impl FnOnce(Option<&Caller>) -> R) -> R {
+    with(|cx| {
+        // SAFETY: Context invariant 6.
+        f(unsafe { cx.caller.get().as_ref() })
+    })
+}
+
 /// The reactor of the current runtime, made on first use.
 ///
 /// # Errors

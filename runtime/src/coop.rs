@@ -18,17 +18,11 @@ use crate::context::{self, BUDGET, UNLIMITED};
 /// runtime there is no budget and the answer is always `Ready`.
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
-    context::with(|current| match current.budget.get() {
-        UNLIMITED => Poll::Ready(()),
-        0 => {
-            reschedule(current, cx);
-            Poll::Pending
-        }
-        n => {
-            current.budget.set(n - 1);
-            Poll::Ready(())
-        }
-    })
+    if try_proceed() {
+        return Poll::Ready(());
+    }
+    again(cx);
+    Poll::Pending
 }
 
 /// Counts one leaf operation against the budget of the current poll; false if the budget is used up.
@@ -37,13 +31,14 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
 /// queue, which is what [`again_later`] does.
 #[inline]
 pub fn try_proceed() -> bool {
-    context::with(|current| match current.budget.get() {
-        UNLIMITED => true,
-        0 => false,
-        n => {
-            current.budget.set(n - 1);
-            true
+    context::with(|current| {
+        let left = current.budget.get().wrapping_sub(1);
+        // One comparison tells both that it was not used up, and that there is one.
+        if left < BUDGET {
+            current.budget.set(left);
+            return true;
         }
+        left == UNLIMITED - 1
     })
 }
 

@@ -4,6 +4,8 @@
 //! its atomics, cells and locks must be loom's. Every protocol file takes them from here, so that
 //! `cfg(loom)` occurs in this file, on `mod models;` lines and for shrunken capacities only.
 
+use std::mem::MaybeUninit;
+
 /// Atomics: `std::sync::atomic` or `loom::sync::atomic`.
 pub mod atomic {
     #[cfg(loom)]
@@ -66,6 +68,24 @@ impl<T: ?Sized> UnsafeCell<T> {
     pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
         f(self.0.get())
     }
+}
+
+/// A cell that holds nothing yet, and whose memory is left as it is.
+///
+/// What is written for `UnsafeCell::new(MaybeUninit::uninit())` is a constant, and the compiler copies constants, unwritten
+/// bytes too: a future with such a cell would be zeroed each time that it is made.
+#[cfg(not(loom))]
+#[inline]
+pub fn uninit_cell<T>() -> UnsafeCell<MaybeUninit<T>> {
+    let cell = MaybeUninit::<UnsafeCell<MaybeUninit<T>>>::uninit();
+    // SAFETY: any bytes, also unwritten ones, are a cell of `MaybeUninit`.
+    unsafe { cell.as_ptr().read() }
+}
+
+/// A cell that holds nothing yet.
+#[cfg(loom)]
+pub fn uninit_cell<T>() -> UnsafeCell<MaybeUninit<T>> {
+    UnsafeCell::new(MaybeUninit::uninit())
 }
 
 /// Sleeps until the thread is unparked or the time is up; may return early.

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::panic::Location;
 
-use crate::debug::{Ignores, SlowPoll};
+use crate::debug::{Ignores, Relock, SlowPoll};
 use crate::scheduler::Deadlock;
 use crate::task::{Panic, TaskInfo};
 
@@ -39,6 +39,7 @@ enum Kind {
     },
     Poller(std::io::Error),
     SlowPoll(Box<SlowPoll>),
+    Relock(Box<Relock>),
     LostResult {
         task: Box<TaskInfo>,
         how: String,
@@ -104,6 +105,10 @@ impl Unhandled {
         Self::new(Kind::SlowPoll(Box::new(slow)))
     }
 
+    pub(crate) fn relock(relock: Relock) -> Self {
+        Self::new(Kind::Relock(Box::new(relock)))
+    }
+
     pub(crate) fn lost_result(task: TaskInfo, how: String) -> Self {
         let task = Box::new(task);
         Self::new(Kind::LostResult { task, how })
@@ -139,6 +144,7 @@ impl Unhandled {
             | Kind::LeftBehind(task)
             | Kind::IgnoresCancel { task, .. } => Some(task),
             Kind::SlowPoll(slow) => slow.what.task(),
+            Kind::Relock(relock) => relock.what.task(),
             _ => None,
         }
     }
@@ -151,6 +157,7 @@ impl Unhandled {
             self.kind,
             Kind::LongShield(_)
                 | Kind::SlowPoll(_)
+                | Kind::Relock(_)
                 | Kind::LeftBehind(_)
                 | Kind::MoreLeftBehind(_)
                 | Kind::IgnoresCancel { .. }
@@ -189,6 +196,7 @@ impl Unhandled {
     fn fmt_debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::SlowPoll(slow) => write!(f, "{slow}"),
+            Kind::Relock(relock) => write!(f, "{relock}"),
             Kind::LostResult { task, how } => write!(
                 f,
                 "task {} spawned at {} {how}; nobody looked at its result: await the handle, or spawn it in a \

@@ -320,6 +320,8 @@ pub fn me() -> u64 {
     })
 }
 
+pub use crate::debug::relock::{is_debugging, report_relock};
+
 /// Who has a thing that others wait for.
 ///
 /// A dump cannot look into a lock: it may be gone the next moment. So a lock over which tasks contend enters

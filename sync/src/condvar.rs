@@ -18,6 +18,7 @@
 use std::fmt;
 use std::future::Future;
 use std::ops::DerefMut;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -124,9 +125,11 @@ impl Condvar {
     /// # });
     /// ```
     #[inline]
+    #[track_caller]
     pub fn wait<G: Guard>(&self, guard: G) -> Wait<'_, G> {
         Wait {
             condvar: self,
+            at: Location::caller(),
             waiter: Waiter::new(),
             guard: Some(guard),
             notice: None,
@@ -154,6 +157,7 @@ impl Condvar {
     /// ```
     #[doc(alias = "wait_for")]
     #[inline]
+    #[track_caller]
     pub fn wait_while<G, F>(&self, guard: G, condition: F) -> WaitWhile<'_, G, F>
     where
         G: Guard,
@@ -183,6 +187,7 @@ impl Condvar {
     ///     assert!(*changed.wait_blocking(guard));
     /// });
     /// ```
+    #[track_caller]
     pub fn wait_blocking<G: Guard>(&self, guard: G) -> G {
         park::block_on(self.wait(guard))
     }
@@ -197,6 +202,7 @@ impl Condvar {
     /// let count = changed.wait_while_blocking(count.lock_blocking(), |count| *count == 0);
     /// assert_eq!(*count, 1);
     /// ```
+    #[track_caller]
     pub fn wait_while_blocking<G, F>(&self, guard: G, condition: F) -> G
     where
         G: Guard,
@@ -314,30 +320,31 @@ impl<T: ?Sized> Guard for OwnedMutexGuard<T> {}
 
 mod sealed {
     use std::future::Future;
+    use std::panic::Location;
 
     /// What can be unlocked and locked again.
     pub trait Relock: Sized {
         /// Waits for the lock.
         type Lock: Future<Output = Self>;
 
-        /// Unlocks the mutex; the future locks it again, once it is polled.
-        fn unlock(self) -> Self::Lock;
+        /// Unlocks the mutex; the future locks it again, once it is polled, on behalf of `at`.
+        fn unlock(self, at: &'static Location<'static>) -> Self::Lock;
     }
 }
 
 impl<'a, T: ?Sized> sealed::Relock for MutexGuard<'a, T> {
     type Lock = Lock<'a, T>;
 
-    fn unlock(self) -> Lock<'a, T> {
-        MutexGuard::mutex(&self).lock()
+    fn unlock(self, at: &'static Location<'static>) -> Lock<'a, T> {
+        MutexGuard::mutex(&self).lock_for(at)
     }
 }
 
 impl<T: ?Sized> sealed::Relock for OwnedMutexGuard<T> {
     type Lock = LockOwned<T>;
 
-    fn unlock(self) -> LockOwned<T> {
-        Arc::clone(OwnedMutexGuard::mutex(&self)).lock_owned()
+    fn unlock(self, at: &'static Location<'static>) -> LockOwned<T> {
+        Arc::clone(OwnedMutexGuard::mutex(&self)).lock_owned_for(at)
     }
 }
 
@@ -346,6 +353,8 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct Wait<'a, G: Guard> {
         condvar: &'a Condvar,
+        // Where the wait was asked for.
+        at: &'static Location<'static>,
         #[pin]
         waiter: Waiter<Place>,
         // Until it stands in line.
@@ -396,7 +405,7 @@ impl<G: Guard> Wait<'_, G> {
             waker,
         );
         drop(line);
-        this.lock.set(Some(guard.unlock()));
+        this.lock.set(Some(guard.unlock(this.at)));
     }
 }
 

@@ -7,17 +7,26 @@
 //!
 //! # The protocol
 //!
-//! One word says whether the lock is `LOCKED`, whether there may be `WAITERS`, and who has it: the number of the
-//! task, so that a deadlock can be named. With nobody waiting, locking and unlocking are one exchange each on that
-//! word. `WAITERS` is set and cleared under the wait list's lock only; while it is set every unlocking goes that way
-//! too, and grants the lock to the front of the line: the word stays `LOCKED`, and what changes is who may use it.
+//! One word says whether the lock is `LOCKED`, whether it is `SLOW`, and who has it: the number of the task, so that a
+//! deadlock can be named. While it is not slow, locking and unlocking are one exchange each on that word. `SLOW` is
+//! set and cleared under the wait list's lock only; while it is set locking and unlocking both go that way. It is set
+//! while somebody waits: then unlocking grants the lock to the front of the line. The word stays `LOCKED`, and what
+//! changes is who may use it.
 //!
 //! Once somebody had to wait, the lock is in the table of [`Holder`]s, which says who has it while others wait.
+//!
+//! # Debug mode
+//!
+//! A task that takes its own lock once more waits for itself, and is told where it took it first. To write that down at
+//! each locking would cost those who do not debug. So a mutex begins as `NEW`, which keeps the short way barred, and whoever
+//! locks it first decides. In debug mode it becomes slow for good, and each holder writes its place down under the
+//! wait list's lock; else the flag goes, and nothing is left of all this.
 
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -31,14 +40,17 @@ use rt_tasks_runtime::wait::{self, Holder, WaitKind};
 
 use crate::park;
 use crate::stats::MutexStats;
-use crate::wait_list::{Left, WaitList, Waiter};
+use crate::wait_list::{Left, Locked, WaitList, Waiter};
 
 const LOCKED: u64 = 1;
-const WAITERS: u64 = 2;
+/// Locking and unlocking go by the wait list: somebody waits, or the mutex is watched.
+const SLOW: u64 = 2;
+/// Nobody has ever had the lock: it is still open whether it is to be watched.
+const NEW: u64 = 4;
 /// The bits from here on are the number of the task that has the lock, or zero.
-const HOLDER: u32 = 2;
+const HOLDER: u32 = 3;
 
-/// The word while `id` has the lock and nobody waits.
+/// The word while `id` has the lock and it is not slow.
 #[inline]
 fn held_by(id: u64) -> u64 {
     id << HOLDER | LOCKED
@@ -50,7 +62,8 @@ fn held_by(id: u64) -> u64 {
 /// over directly. It is not poisoned by a panic: the guard unlocks it, and the data is as the panic left
 /// it.
 ///
-/// Locking it twice in one task waits for ever, like any other lock.
+/// Locking it twice in one task waits for ever, like any other lock. In debug mode that is reported, with both
+/// places.
 ///
 /// # Examples
 ///
@@ -66,7 +79,7 @@ fn held_by(id: u64) -> u64 {
 /// ```
 #[doc(alias = "Lock")]
 pub struct Mutex<T: ?Sized> {
-    raw: RawMutex,
+    pub(crate) raw: RawMutex,
     value: UnsafeCell<T>,
 }
 
@@ -79,36 +92,100 @@ unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 ///
 /// `unlock`: what happened under the lock is seen under the next one. The exchange that unlocks releases,
 /// the one that locks acquires; where the lock is handed over, the wait list orders the two.
-struct RawMutex {
+pub(crate) struct RawMutex {
     state: AtomicU64,
-    /// Each waiter carries its number. Entered among the holders when somebody first waits.
-    line: WaitList<Option<Holder>, u64>,
+    line: WaitList<Ledger, Claim>,
+}
+
+/// What is known of the holder besides its number.
+struct Ledger {
+    /// Entered when somebody first waits.
+    holder: Option<Holder>,
+    /// Where the lock was taken by whoever has it, or had it last; if the mutex is watched.
+    since: Option<Place>,
+}
+
+type Place = &'static Location<'static>;
+
+/// Who waits, and where it asked for the lock.
+#[derive(Clone, Copy)]
+pub(crate) struct Claim {
+    id: u64,
+    at: Place,
+}
+
+impl Ledger {
+    /// From now on this one has the lock.
+    fn hold_from(&mut self, claim: Claim) {
+        self.since = self.since.map(|_| claim.at);
+    }
 }
 
 impl RawMutex {
     const_unless_loom! {
         const fn new() -> Self {
-            Self { state: AtomicU64::new(0), line: WaitList::new(None) }
+            let ledger = Ledger { holder: None, since: None };
+            Self { state: AtomicU64::new(NEW), line: WaitList::new(ledger) }
         }
     }
 
     #[inline]
-    fn try_lock(&self) -> bool {
+    fn try_lock(&self, at: Place) -> bool {
+        let me = wait::me();
+        self.try_exchange(0, me) || self.try_slowly(Claim { id: me, at })
+    }
+
+    /// Locks without the wait list, if the word is `free`.
+    #[inline]
+    fn try_exchange(&self, free: u64, me: u64) -> bool {
         // ORDERING(unlock): Acquire, for the exchange in `unlock`. Relaxed on failure: nothing is read.
         self.state
-            .compare_exchange(0, held_by(wait::me()), Acquire, Relaxed)
+            .compare_exchange(free, held_by(me), Acquire, Relaxed)
             .is_ok()
     }
 
+    /// Locks where one exchange does not do, without waiting.
+    #[cold]
+    fn try_slowly(&self, claim: Claim) -> bool {
+        // Relaxed: only `take` decides.
+        self.try_first(claim)
+            || self.state.load(Relaxed) & LOCKED == 0
+                && self.take(&mut self.line.lock(), claim) & LOCKED == 0
+    }
+
+    /// Locks a mutex that nobody has ever locked; in debug mode it is watched from now on instead.
+    fn try_first(&self, claim: Claim) -> bool {
+        // Relaxed: only the exchange decides.
+        if self.state.load(Relaxed) != NEW {
+            return false;
+        }
+        if wait::is_debugging() {
+            self.watch(claim.at);
+            return false;
+        }
+        self.try_exchange(NEW, claim.id)
+    }
+
+    /// Has the place of each holder written down, if nobody has ever had the lock. `at` is where it is about to be
+    /// taken.
+    pub(crate) fn watch(&self, at: Place) {
+        let mut line = self.line.lock();
+        // Relaxed: the word guards nothing yet.
+        let decided = self.state.compare_exchange(NEW, SLOW, Relaxed, Relaxed);
+        if decided.is_ok() {
+            line.since = Some(at);
+        }
+    }
+
     #[inline]
-    fn poll_lock(&self, waiter: Pin<&Waiter<u64>>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_lock(&self, waiter: Pin<&Waiter<Claim>>, at: Place, cx: &mut Context<'_>) -> Poll<()> {
         ready!(coop::poll_proceed(cx));
         let polled = if !waiter.is_idle() {
             self.poll_line(waiter, cx)
-        } else if self.try_lock() {
+        } else if self.try_exchange(0, wait::me()) {
             Poll::Ready(())
         } else {
-            self.poll_contended(waiter, cx)
+            self.poll_slowly(waiter, at, cx)
         };
         if polled.is_pending() {
             coop::restore();
@@ -117,7 +194,7 @@ impl RawMutex {
     }
 
     #[inline]
-    fn poll_line(&self, waiter: Pin<&Waiter<u64>>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_line(&self, waiter: Pin<&Waiter<Claim>>, cx: &mut Context<'_>) -> Poll<()> {
         let polled = self.line.poll(waiter, cx).map(|_| ());
         if polled.is_pending() {
             self.note_waiting();
@@ -127,22 +204,55 @@ impl RawMutex {
 
     #[cold]
     fn note_waiting(&self) {
-        if let Some(holder) = &*self.line.lock() {
+        if let Some(holder) = &self.line.lock().holder {
             wait::goes_on(WaitKind::Lock, holder.number());
         }
     }
 
     #[cold]
-    fn poll_contended(&self, waiter: Pin<&Waiter<u64>>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_slowly(
+        &self,
+        waiter: Pin<&Waiter<Claim>>,
+        at: Place,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let id = wait::me();
+        let claim = Claim { id, at };
+        if self.try_first(claim) {
+            return Poll::Ready(());
+        }
         let waker = cx.waker().clone();
-        let me = wait::me();
         let mut line = self.line.lock();
+        let before = self.take(&mut line, claim);
+        if before & LOCKED == 0 {
+            drop(line);
+            return Poll::Ready(());
+        }
+        let has_it = before >> HOLDER;
+        let holder = line.holder.get_or_insert_with(|| Holder::enter(has_it));
+        holder.set(has_it);
+        wait::begins(WaitKind::Lock, holder.number());
+        line.enqueue(None, 0, waiter, claim, waker);
+        let since = line.since.filter(|_| has_it == id);
+        drop(line);
+        if let Some(since) = since {
+            // Without the lock: it calls the user's code.
+            wait::report_relock(since, at);
+        }
+        Poll::Pending
+    }
+
+    /// Takes the lock if it is free; else it is slow from now on. Returns the word of before.
+    ///
+    /// If it is free nobody is in line, and nobody can get in before the lock of the list is released.
+    fn take(&self, line: &mut Locked<'_, Ledger, Claim, 1>, claim: Claim) -> u64 {
+        let slow = if line.since.is_some() { SLOW } else { 0 };
         // Relaxed: the exchange below tells what is true.
         let mut before = self.state.load(Relaxed);
         loop {
-            let after = match before {
-                0 => held_by(me),
-                _ => before | WAITERS,
+            let after = match before & LOCKED {
+                0 => held_by(claim.id) | slow,
+                _ => before | SLOW,
             };
             // ORDERING(unlock): Acquire: if it was unlocked meanwhile, this is what locks it. Relaxed on
             // failure: nothing is read.
@@ -154,25 +264,19 @@ impl RawMutex {
                 Err(changed) => before = changed,
             }
         }
-        if before == 0 {
-            drop(line);
-            return Poll::Ready(());
+        if before & LOCKED == 0 {
+            line.hold_from(claim);
         }
-        let has_it = before >> HOLDER;
-        let holder = line.get_or_insert_with(|| Holder::enter(has_it));
-        holder.set(has_it);
-        wait::begins(WaitKind::Lock, holder.number());
-        line.enqueue(None, 0, waiter, me, waker);
-        Poll::Pending
+        before
     }
 
     #[inline]
     fn unlock(&self) {
-        // Relaxed: what the holder sees here it wrote itself, but for `WAITERS`; the exchange checks it.
+        // Relaxed: what the holder sees here it wrote itself, but for `SLOW`; the exchange checks it.
         let state = self.state.load(Relaxed);
         // ORDERING(unlock): Release, for the exchanges that lock. Relaxed on failure: the wait list's lock
         // orders the rest.
-        if state & WAITERS != 0
+        if state & SLOW != 0
             || self
                 .state
                 .compare_exchange(state, 0, Release, Relaxed)
@@ -186,36 +290,38 @@ impl RawMutex {
     fn hand_over(&self) {
         let mut line = self.line.lock();
         let next = line.front(0);
-        if let Some(holder) = &*line {
-            holder.set(next.unwrap_or(0));
+        if let Some(holder) = &line.holder {
+            holder.set(next.map_or(0, |next| next.id));
         }
-        let state = match next {
+        let holder = match next {
             Some(next) => {
                 line.grant(0, next);
-                let waiters = if line.is_empty(0) { 0 } else { WAITERS };
-                held_by(next) | waiters
+                line.hold_from(next);
+                held_by(next.id)
             }
             None => 0,
         };
-        // Whoever was granted the lock may unlock it before this: then it finds `WAITERS`, and waits for the list.
+        let is_slow = line.since.is_some() || !line.is_empty(0);
+        let slow = if is_slow { SLOW } else { 0 };
+        // Whoever was granted the lock may unlock it before this: then it finds `SLOW`, and waits for the list.
         // ORDERING(unlock): Release, as in `unlock`: with nobody in line this is the unlocking.
-        self.state.store(state, Release);
+        self.state.store(holder | slow, Release);
     }
 
     /// What a future does that is dropped before it returned the lock.
     #[inline]
-    fn leave(&self, waiter: Pin<&Waiter<u64>>) {
+    fn leave(&self, waiter: Pin<&Waiter<Claim>>) {
         if !waiter.is_idle() {
             self.leave_line(waiter);
         }
     }
 
     #[cold]
-    fn leave_line(&self, waiter: Pin<&Waiter<u64>>) {
+    fn leave_line(&self, waiter: Pin<&Waiter<Claim>>) {
         let left = self.line.lock().leave(waiter);
         match left {
             Left::Granted(_) => self.unlock(),
-            // `WAITERS` may now be wrong: the next unlocking finds nobody and clears it.
+            // `SLOW` may now be wrong: the next unlocking finds nobody and clears it.
             Left::Waiting | Left::Idle => {}
         }
     }
@@ -253,9 +359,17 @@ impl<T: ?Sized> Mutex<T> {
     /// # });
     /// ```
     #[inline]
+    #[track_caller]
     pub fn lock(&self) -> Lock<'_, T> {
+        self.lock_for(Location::caller())
+    }
+
+    /// Waits for the lock on behalf of `at`.
+    #[inline]
+    pub(crate) fn lock_for(&self, at: Place) -> Lock<'_, T> {
         Lock {
             mutex: self,
+            at,
             waiter: Waiter::new(),
         }
     }
@@ -279,9 +393,17 @@ impl<T: ?Sized> Mutex<T> {
     /// # });
     /// ```
     #[inline]
+    #[track_caller]
     pub fn lock_owned(self: Arc<Self>) -> LockOwned<T> {
+        self.lock_owned_for(Location::caller())
+    }
+
+    /// Waits for the lock on behalf of `at`, for a guard that keeps the mutex alive.
+    #[inline]
+    pub(crate) fn lock_owned_for(self: Arc<Self>, at: Place) -> LockOwned<T> {
         LockOwned {
             mutex: Some(self),
+            at,
             waiter: Waiter::new(),
         }
     }
@@ -297,6 +419,7 @@ impl<T: ?Sized> Mutex<T> {
     /// *mutex.lock_blocking() += 1;
     /// assert_eq!(mutex.into_inner(), 2);
     /// ```
+    #[track_caller]
     pub fn lock_blocking(&self) -> MutexGuard<'_, T> {
         match self.try_lock() {
             Some(guard) => guard,
@@ -316,9 +439,11 @@ impl<T: ?Sized> Mutex<T> {
     /// assert!(guard.is_some() && mutex.try_lock().is_none());
     /// ```
     #[inline]
+    #[track_caller]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        let locked = self.raw.try_lock(Location::caller());
         // Not `then_some`: dropping a guard that should not exist would unlock.
-        self.raw.try_lock().then(|| MutexGuard { mutex: self })
+        locked.then(|| MutexGuard { mutex: self })
     }
 
     /// Takes the lock if it is free, and returns a guard that keeps the mutex alive.
@@ -329,8 +454,10 @@ impl<T: ?Sized> Mutex<T> {
     /// let mutex = std::sync::Arc::new(rt_tasks_sync::Mutex::new(7));
     /// assert_eq!(*mutex.try_lock_owned().unwrap(), 7);
     /// ```
+    #[track_caller]
     pub fn try_lock_owned(self: Arc<Self>) -> Option<OwnedMutexGuard<T>> {
-        self.raw.try_lock().then(|| OwnedMutexGuard { mutex: self })
+        let locked = self.raw.try_lock(Location::caller());
+        locked.then(|| OwnedMutexGuard { mutex: self })
     }
 
     /// Whether somebody holds the lock, or is about to be handed it.
@@ -397,8 +524,9 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct Lock<'a, T: ?Sized> {
         mutex: &'a Mutex<T>,
+        at: Place,
         #[pin]
-        waiter: Waiter<u64>,
+        waiter: Waiter<Claim>,
     }
 
     impl<T: ?Sized> PinnedDrop for Lock<'_, T> {
@@ -415,7 +543,7 @@ impl<'a, T: ?Sized> Future for Lock<'a, T> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        ready!(this.mutex.raw.poll_lock(this.waiter.as_ref(), cx));
+        ready!(this.mutex.raw.poll_lock(this.waiter.as_ref(), this.at, cx));
         Poll::Ready(MutexGuard { mutex: this.mutex })
     }
 }
@@ -432,8 +560,9 @@ pin_project! {
     pub struct LockOwned<T: ?Sized> {
         // Until the guard is returned.
         mutex: Option<Arc<Mutex<T>>>,
+        at: Place,
         #[pin]
-        waiter: Waiter<u64>,
+        waiter: Waiter<Claim>,
     }
 
     impl<T: ?Sized> PinnedDrop for LockOwned<T> {
@@ -455,7 +584,8 @@ impl<T: ?Sized> Future for LockOwned<T> {
             .mutex
             .take()
             .expect("polled after it returned the lock");
-        if mutex.raw.poll_lock(this.waiter.as_ref(), cx).is_pending() {
+        let polled = mutex.raw.poll_lock(this.waiter.as_ref(), this.at, cx);
+        if polled.is_pending() {
             *this.mutex = Some(mutex);
             return Poll::Pending;
         }

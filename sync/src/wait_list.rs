@@ -59,7 +59,7 @@ use std::task::{Context, Poll, Waker};
 use rt_tasks_runtime::const_unless_loom;
 use rt_tasks_runtime::shim::atomic::AtomicU8;
 use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
-use rt_tasks_runtime::shim::{Mutex, MutexGuard, UnsafeCell};
+use rt_tasks_runtime::shim::{self, Mutex, MutexGuard, UnsafeCell};
 use rt_tasks_runtime::wait::{self, WaitKind};
 
 use crate::burst::lock_in_bursts;
@@ -495,10 +495,11 @@ impl<S, P, const LINES: usize> DerefMut for Locked<'_, S, P, LINES> {
 
 impl<P: Copy> Waiter<P> {
     /// Makes a waiter that is in no line.
+    #[inline]
     pub(crate) fn new() -> Self {
         Self {
             phase: AtomicU8::new(IDLE),
-            node: UnsafeCell::new(MaybeUninit::uninit()),
+            node: shim::uninit_cell(),
             _pinned: PhantomPinned,
         }
     }

@@ -4,5 +4,6 @@
 mod support;
 
 mod blocked;
+mod relocks;
 mod reports;
 mod trouble;

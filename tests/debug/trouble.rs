@@ -11,3 +11,5 @@ pub(crate) mod leaked_task;
 pub(crate) mod lost_error;
 #[path = "../../examples/trouble/lost_panic.rs"]
 pub(crate) mod lost_panic;
+#[path = "../../examples/trouble/own_lock.rs"]
+pub(crate) mod own_lock;

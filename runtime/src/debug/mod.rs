@@ -17,6 +17,7 @@
 //! middle of a poll takes no record with it, and the end of that poll leaves the record alone.
 
 pub(crate) mod lost;
+pub(crate) mod relock;
 mod slow;
 #[cfg(target_os = "linux")]
 #[path = "stack_linux.rs"]
@@ -30,6 +31,8 @@ use std::panic::Location;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+pub(crate) use relock::Relock;
+use relock::Told as ToldRelocks;
 pub(crate) use slow::SlowPoll;
 use slow::{Stack, Told};
 pub(crate) use watchdog::Ignores;
@@ -73,6 +76,7 @@ pub(crate) struct Debug {
     records: Box<[Mutex<Option<Polling>>]>,
     watchdog: Mutex<Watchdog>,
     changed: Condvar,
+    relocks: ToldRelocks,
 }
 
 #[derive(Default)]
@@ -88,6 +92,7 @@ impl Debug {
             records: (0..n_seats).map(|_| Mutex::default()).collect(),
             watchdog: Mutex::default(),
             changed: Condvar::new(),
+            relocks: ToldRelocks::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::wait::Place;
 pub(crate) struct Caller {
     /// From the numbers of tasks, so that a lock's holder is told by one number.
     pub(crate) id: TaskId,
-    pub(super) called_at: &'static Location<'static>,
+    pub(crate) called_at: &'static Location<'static>,
     thread: Thread,
     /// The task that called it, which cannot go on before.
     inside: Option<TaskId>,

@@ -58,6 +58,44 @@ fn m2_the_lock_is_not_stuck_when_a_waiter_gives_up() {
     });
 }
 
+/// M1, M4: a watched mutex, where every step goes by the line: one after the other, also where one gives up.
+#[test]
+fn m1_a_watched_mutex_is_locked_one_after_the_other() {
+    loom::model(|| {
+        let shared = Arc::new(Mutex::new(Watched::new()));
+        shared.raw.watch(std::panic::Location::caller());
+        let (first, second) = (Arc::clone(&shared), Arc::clone(&shared));
+        let quitter =
+            thread::spawn(move || drop(poll_and_drop(first.lock()).map(|guard| guard.add())));
+        let stayer = thread::spawn(move || block_on(second.lock()).add());
+        if let Some(guard) = shared.try_lock() {
+            guard.add();
+        }
+        quitter.join().unwrap();
+        stayer.join().unwrap();
+        assert!(shared.try_lock().is_some_and(|guard| guard.add() >= 2));
+    });
+}
+
+/// M4: whoever comes first decides whether the mutex is watched, and locks it all the same.
+#[test]
+fn m4_a_new_mutex_is_locked_by_one_while_another_begins_to_watch_it() {
+    loom::model(|| {
+        let shared = Arc::new(Mutex::new(Watched::new()));
+        let (watches, locks) = (Arc::clone(&shared), Arc::clone(&shared));
+        let threads = [
+            thread::spawn(move || {
+                watches.raw.watch(std::panic::Location::caller());
+                block_on(watches.lock()).add()
+            }),
+            thread::spawn(move || block_on(locks.lock()).add()),
+        ];
+        let entered: u32 = threads.map(|thread| thread.join().unwrap()).iter().sum();
+        assert_eq!(entered, 3, "one was first, the other second");
+        assert!(shared.try_lock().is_some());
+    });
+}
+
 /// A twin of locking and unlocking: `looks_again` is the look at the word after `WAITERS` was set.
 struct Twin {
     state: AtomicU8,
