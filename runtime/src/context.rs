@@ -44,6 +44,8 @@ pub(crate) struct Context {
     /// The running task asked to be queued again at the back.
     pub(crate) yielded: Cell<bool>,
     pub(crate) budget: Cell<u8>,
+    /// What is woken is one of several: none of them runs next, they are queued in order.
+    pub(crate) wakes_many: Cell<bool>,
     /// Which `Handle::enter` or `block_on` set `runtime`, by a number that this thread never uses again.
     pub(crate) entry: Cell<u64>,
     last_entry: Cell<u64>,
@@ -69,6 +71,7 @@ thread_local! {
             frames: Cell::new(ptr::null()),
             yielded: Cell::new(false),
             budget: Cell::new(UNLIMITED),
+            wakes_many: Cell::new(false),
             entry: Cell::new(0),
             last_entry: Cell::new(0),
             seat_behind: Cell::new(ptr::null()),

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll};
 
-use crate::context::{self, BUDGET, UNLIMITED};
+use crate::context::{self, BUDGET, Restore, UNLIMITED};
 
 /// Counts one leaf operation against the budget of the current poll.
 ///
@@ -55,6 +55,15 @@ pub fn restore() {
         UNLIMITED => {}
         n => current.budget.set((n + 1).min(BUDGET)),
     });
+}
+
+/// Calls `f`, which wakes several tasks: they are queued in the order in which it wakes them, behind those that are
+/// ready. Else the last one would run first.
+pub fn waking_many<R>(f: impl FnOnce() -> R) -> R {
+    context::with(|current| {
+        let _many = Restore::set(&current.wakes_many, true);
+        f()
+    })
 }
 
 /// A number below `n`, from the runtime's random numbers: with whom a fair choice begins.

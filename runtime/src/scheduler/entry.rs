@@ -38,7 +38,7 @@ pub(crate) fn random_below(n: usize) -> usize {
     })
 }
 
-/// Gives `f` the seat this thread holds of a runtime.
+/// Gives `f` the seat this thread holds of a runtime, and whether what is woken now is to run next.
 #[inline(always)]
 pub(super) fn with_seat_of<R>(
     shared: *const Shared,
@@ -50,7 +50,8 @@ pub(super) fn with_seat_of<R>(
             return f(None, false);
         }
         // SAFETY: context invariant 2: a seat that this thread holds.
-        f(Some(unsafe { &*seat }), !cx.task.get().is_null())
+        let seat = unsafe { &*seat };
+        f(Some(seat), !cx.task.get().is_null() && !cx.wakes_many.get())
     })
 }
 
@@ -58,14 +59,14 @@ pub(super) fn with_seat_of<R>(
 #[inline]
 pub(crate) fn schedule(task: Task) {
     let shared = Arc::as_ptr(task.header().runtime());
-    with_seat_of(shared, |seat, in_task| {
+    with_seat_of(shared, |seat, is_next| {
         // SAFETY: the arena of a task that is not complete keeps its runtime alive.
         let shared = unsafe { &*shared };
         let Some(seat) = seat else {
             shared.note_waker();
             return shared.inject(task);
         };
-        let n_queued = if in_task {
+        let n_queued = if is_next {
             // SAFETY: this thread holds the seat.
             unsafe { seat.push_next(task) }
         } else {
