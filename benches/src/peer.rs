@@ -12,7 +12,7 @@ mod tokio;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::ops::DerefMut;
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -46,6 +46,18 @@ pub trait Peer: Sized + Send + Sync + 'static {
     type Permits: Permits;
     /// What releases everyone who waits.
     type Broadcast: Broadcast;
+    /// A lock around a number, that many may read.
+    type SharedLock: SharedLock;
+    /// What wakes one who waits, now or later.
+    type Bell: Bell;
+    /// The sending half of a channel with one receiver.
+    type Sender<T: Send + 'static>: Put<T>;
+    /// The receiving half of a channel with one receiver.
+    type Receiver<T: Send + 'static>: Get<T>;
+    /// What sends each number to all who follow it.
+    type News: News;
+    /// What keeps the latest number for all who watch it.
+    type Latest: Latest;
     /// A TCP listener.
     type Listener: Listener<Connection = Self::Connection>;
     /// A TCP connection.
@@ -118,6 +130,9 @@ pub trait Peer: Sized + Send + Sync + 'static {
     fn shared_queue<T: Send + 'static>(capacity: usize)
     -> (Self::Putter<T>, Self::SharedGetter<T>);
 
+    /// A bounded channel with one receiver.
+    fn channel<T: Send + 'static>(capacity: usize) -> (Self::Sender<T>, Self::Receiver<T>);
+
     /// Listens on a free port of the loopback address.
     fn listen() -> impl Future<Output = io::Result<Self::Listener>> + Send;
 
@@ -189,6 +204,66 @@ pub trait Broadcast: Send + Sync + 'static {
 
     /// Releases those who wait.
     fn release(&self);
+}
+
+/// A lock around a number, that many may read.
+pub trait SharedLock: Send + Sync + 'static {
+    /// A lock that holds zero.
+    fn new() -> Self;
+
+    /// Waits until it may be read.
+    fn read(&self) -> impl Future<Output = impl Deref<Target = u64> + Send> + Send;
+
+    /// Waits until it may be written.
+    fn write(&self) -> impl Future<Output = impl DerefMut<Target = u64> + Send> + Send;
+}
+
+/// What wakes one who waits; one ring is kept if nobody does.
+pub trait Bell: Send + Sync + 'static {
+    /// Nobody has rung.
+    fn new() -> Self;
+
+    /// Wakes one.
+    fn ring(&self);
+
+    /// Waits for a ring.
+    fn heard(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// What sends each number to all who follow it.
+pub trait News: Send + Sync + 'static {
+    /// Who gets each number.
+    type Follower: Follower;
+
+    /// Keeps so many numbers for those who are slow.
+    fn new(capacity: usize) -> Self;
+
+    /// Follows what is sent from now on.
+    fn follow(&self) -> Self::Follower;
+
+    /// Sends a number, for which there is room.
+    fn send(&self, number: u64);
+}
+
+/// What keeps the latest number for all who watch it.
+pub trait Latest: Send + Sync + 'static {
+    /// Who watches it.
+    type Watcher: Follower;
+
+    /// It is zero.
+    fn new() -> Self;
+
+    /// Watches it from now on.
+    fn watch(&self) -> Self::Watcher;
+
+    /// Sets it, and tells those who watch.
+    fn set(&self, number: u64);
+}
+
+/// Who is told numbers.
+pub trait Follower: Send + 'static {
+    /// Waits for the next number, or the next change.
+    fn next(&mut self) -> impl Future<Output = u64> + Send;
 }
 
 /// A TCP listener.

@@ -5,6 +5,8 @@
 //! what would come. Order, fairness and what becomes of an operation that is dropped are the queue's, and
 //! there is no second one here.
 
+mod permit;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -20,6 +22,8 @@ use crate::event::{Event, Wait};
 use crate::exclusive::Exclusive;
 use crate::queue::{Get, Items, Put, Queue, ShutDown, TryGetError, TryPutError};
 use crate::stats::MpscStats;
+
+pub use permit::{Permit, Reserving};
 
 struct Shared<T> {
     queue: Queue<T>,

@@ -7,6 +7,7 @@ mod errors;
 mod futures;
 mod job;
 mod shared;
+mod slot;
 mod store;
 mod surface;
 
@@ -19,6 +20,7 @@ use crate::stats::QueueStats;
 pub use errors::{ShutDown, TaskDoneError, TryGetError, TryPutError};
 pub use futures::{Get, Items, Join, Put, Take};
 pub use job::Job;
+pub(crate) use slot::{Reserve, Slot};
 pub use store::{Fifo, Lifo, Ranked};
 
 use shared::Shared;

@@ -208,6 +208,24 @@ impl Semaphore {
         park::block_on(self.acquire())
     }
 
+    /// Waits for `n_permits` permits on a plain thread, which sleeps meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] once [`close`](Self::close) has been called.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let seats = rt_tasks_sync::Semaphore::new(3);
+    /// let taken = seats.acquire_many_blocking(2)?;
+    /// assert_eq!((seats.available(), taken.count()), (1, 2));
+    /// # Ok::<(), rt_tasks_sync::Closed>(())
+    /// ```
+    pub fn acquire_many_blocking(&self, n_permits: usize) -> Result<Permit<'_>, Closed> {
+        park::block_on(self.acquire_many(n_permits))
+    }
+
     /// Takes a permit if one is free and nobody waits.
     ///
     /// # Errors

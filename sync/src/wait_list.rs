@@ -15,7 +15,8 @@
 //! 2. To let somebody go on, lock and [`grant`](Locked::grant): the front of the line leaves it, and is
 //!    from then on the owner of what it waited for, whether or not it has run since. That makes the lines
 //!    fair: nobody can come in between, because there is no moment at which the thing is free.
-//! 3. A waiter learns of its grant in [`poll`](WaitList::poll), without the lock.
+//! 3. A waiter learns of its grant in [`poll`](WaitList::poll), without the lock. It takes the lock there only if its
+//!    task has another waker than before.
 //! 4. A future that is dropped calls [`leave`](Locked::leave). A waiter that was still in line is gone
 //!    from it; one that had been granted something gets [`Left::Granted`], and its future has to give
 //!    the grant on to the next (rule T: an operation that was cancelled did not happen).
@@ -40,6 +41,8 @@
 //!    method that is given a waiter checks it.
 //! 6. A node is initialised while its waiter is not `IDLE`. When it becomes so its waker has been taken,
 //!    so that nothing in it needs dropping.
+//! 7. `note` of a waiter is touched by its own future only, and is initialised together with the node.
+//! 8. While a waiter is `WAITING`, its node has a waker, and `note` says which one that is.
 //!
 //! # Memory ordering
 //!
@@ -47,14 +50,15 @@
 //! all it did before, the future's load acquires them, without the lock. It is the granter's last access
 //! to the waiter, which may be gone the next moment.
 
+mod wakers;
+
 use std::fmt;
 use std::marker::PhantomPinned;
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 use rt_tasks_runtime::const_unless_loom;
 use rt_tasks_runtime::shim::atomic::AtomicU8;
@@ -62,6 +66,8 @@ use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
 use rt_tasks_runtime::shim::{self, Mutex, MutexGuard, UnsafeCell};
 use rt_tasks_runtime::wait::{self, WaitKind};
 
+use self::wakers::Wakers;
+pub(crate) use self::wakers::shielded;
 use crate::burst::lock_in_bursts;
 
 /// In no line, and nothing is granted: not yet waiting, or through with it.
@@ -98,6 +104,7 @@ pub(crate) struct Waiter<P> {
     /// Not initialised while the waiter is idle: most waits are over before they began, and cost no more
     /// than the byte above.
     node: UnsafeCell<MaybeUninit<Node<P>>>,
+    note: UnsafeCell<MaybeUninit<Note>>,
     _pinned: PhantomPinned,
 }
 
@@ -111,14 +118,28 @@ struct Node<P> {
     /// The address of the list that the waiter is or was in (Invariant 5).
     list: *const (),
     line: u32,
-    /// What dumps are to say of the wait; none where the owner of the list says it.
-    kind: Option<WaitKind>,
     ahead: *const Waiter<P>,
     behind: *const Waiter<P>,
     /// Whom to wake; taken by `grant`.
     waker: Option<Waker>,
     /// What is asked for, and after the grant the answer.
     payload: P,
+}
+
+/// What a waiter's future remembers of its own place in line, so that it need not look there.
+#[derive(Clone, Copy)]
+struct Note {
+    /// What dumps are to say of the wait; none where the owner of the list says it.
+    kind: Option<WaitKind>,
+    /// Which waker the node has.
+    waker: Identity,
+}
+
+/// What a waker is known by: nobody has the same while there is one of them.
+type Identity = (*const (), *const RawWakerVTable);
+
+fn identity(waker: &Waker) -> Identity {
+    (waker.data(), ptr::from_ref(waker.vtable()))
 }
 
 /// What a future that stops waiting leaves behind.
@@ -148,16 +169,6 @@ pub(crate) struct Locked<'a, S, P, const LINES: usize> {
 pub(crate) struct Quiet<'a, S, P, const LINES: usize> {
     guard: MutexGuard<'a, Inner<S, P, LINES>>,
     list: &'a WaitList<S, P, LINES>,
-}
-
-/// Wakers to be called, in order, when this is dropped.
-struct Wakers(Granted);
-
-/// Mostly none or one: only several go to the heap.
-enum Granted {
-    None,
-    One(Waker),
-    Many(Vec<Waker>),
 }
 
 impl<S, P: Copy, const LINES: usize> WaitList<S, P, LINES> {
@@ -202,31 +213,41 @@ impl<S, P: Copy, const LINES: usize> WaitList<S, P, LINES> {
     /// Sees to it that the waiter's latest waker is the one that will be called.
     #[cold]
     fn poll_waiting(&self, waiter: Pin<&Waiter<P>>, cx: &mut Context<'_>) -> Poll<P> {
-        if waiter.is_idle() {
-            unreachable!("a waiter is polled only after it was enqueued");
-        }
-        let is_same = |stored: &mut Waker, kind| (stored.will_wake(cx.waker()), kind);
-        if let Some((true, kind)) = self.lock().with_waker_of(waiter, is_same) {
-            self.note(kind, wait::goes_on);
+        assert!(
+            !waiter.is_idle(),
+            "a waiter is polled only after it was enqueued"
+        );
+        // SAFETY: Invariant 7: it is not idle, and this is its future's thread.
+        let note = unsafe { waiter.with_note(|note| *note) };
+        // Invariant 8. It was waiting a moment ago, so the waker in line and this one were there at the same time; and
+        // whoever takes it out now calls it.
+        if note.waker == identity(cx.waker()) {
+            self.note(note.kind, wait::goes_on);
             return Poll::Pending;
         }
+        self.poll_elsewhere(waiter, note.kind, cx)
+    }
+
+    /// As `poll_waiting`, in another task than before.
+    #[cold]
+    fn poll_elsewhere(
+        &self,
+        waiter: Pin<&Waiter<P>>,
+        kind: Option<WaitKind>,
+        cx: &mut Context<'_>,
+    ) -> Poll<P> {
         // Cloned and dropped without the lock: both may run any code.
         let mut waker = cx.waker().clone();
-        let swap = |stored: &mut Waker, kind| {
-            std::mem::swap(stored, &mut waker);
-            kind
-        };
-        match self.lock().with_waker_of(waiter, swap) {
-            Some(kind) => {
-                self.note(kind, wait::goes_on);
-                Poll::Pending
-            }
-            None => Poll::Ready(
-                waiter
-                    .redeem()
-                    .expect("a waiter that left its line was granted"),
-            ),
+        let latest = identity(&waker);
+        let swap = |stored: &mut Waker| std::mem::swap(stored, &mut waker);
+        if self.lock().with_waker_of(waiter, swap).is_none() {
+            let granted = waiter.redeem();
+            return Poll::Ready(granted.expect("a waiter that left its line was granted"));
         }
+        // SAFETY: Invariant 7: it was enqueued, and this is its future's thread.
+        unsafe { waiter.with_note(|note| note.waker = latest) };
+        self.note(kind, wait::goes_on);
+        Poll::Pending
     }
 
     fn address(&self) -> *const () {
@@ -253,7 +274,7 @@ impl<'a, S, P: Copy, const LINES: usize> Quiet<'a, S, P, LINES> {
     pub(crate) fn into_granting(self) -> Locked<'a, S, P, LINES> {
         Locked {
             guard: self.guard,
-            granted: Wakers(Granted::None),
+            granted: Wakers::none(),
             left: None,
             list: self.list,
         }
@@ -277,17 +298,24 @@ impl<S, P: Copy, const LINES: usize> Locked<'_, S, P, LINES> {
     ) {
         assert!(waiter.is_idle(), "a waiter stands in one line at a time");
         let kind = kind.into();
+        let note = Note {
+            kind,
+            waker: identity(&waker),
+        };
         let address = ptr::from_ref(waiter.get_ref());
         let ahead = std::mem::replace(&mut self.guard.lines[line].back, address);
         let node = Node {
             list: self.list.address(),
             line: line as u32,
-            kind,
             ahead,
             behind: ptr::null(),
             waker: Some(waker),
             payload,
         };
+        waiter.note.with_mut(|place| {
+            // SAFETY: Invariant 7: this is its future's thread.
+            unsafe { (*place).write(note) };
+        });
         waiter.node.with_mut(|place| {
             // SAFETY: Invariant 2: the waiter is idle, and this is its future's thread.
             unsafe { (*place).write(node) };
@@ -346,16 +374,30 @@ impl<S, P: Copy, const LINES: usize> Locked<'_, S, P, LINES> {
         // ORDERING(grant): Release: the waiter's future reads the payload without the lock. From here on
         // the waiter is not touched any more.
         waiter.phase.store(GRANTED, Release);
-        if let Some(waker) = waker {
-            self.granted.push(waker);
-        }
+        self.granted.extend(waker);
         true
     }
 
     /// Gives everyone who waits in a line the same answer.
     pub(crate) fn grant_all(&mut self, line: usize, answer: P) {
         self.granted.reserve(self.len(line));
-        while self.grant(line, answer) {}
+        // The line goes as a whole: nobody follows the links of those who are about to leave it.
+        let mut front = std::mem::replace(&mut self.guard.lines[line], Line::new()).front;
+        while !front.is_null() {
+            // SAFETY: Invariants 3 and 4: it was in line, and the lock is held.
+            let waiter = unsafe { &*front };
+            // SAFETY: Invariant 2: it is waiting, and the lock is held.
+            let (behind, waker) = unsafe {
+                waiter.with_node(|node| {
+                    node.payload = answer;
+                    (node.behind, node.waker.take())
+                })
+            };
+            // ORDERING(grant): Release, and the last access, as in `grant`.
+            waiter.phase.store(GRANTED, Release);
+            self.granted.extend(waker);
+            front = behind;
+        }
     }
 
     /// Takes a waiter out of its line, because its future is dropped.
@@ -381,11 +423,11 @@ impl<S, P: Copy, const LINES: usize> Locked<'_, S, P, LINES> {
         Left::Waiting
     }
 
-    /// Runs `f` on the waker of a waiter and the kind of its wait, if it is still in line.
+    /// Runs `f` on the waker of a waiter, if it is still in line.
     fn with_waker_of<R>(
         &mut self,
         waiter: Pin<&Waiter<P>>,
-        f: impl FnOnce(&mut Waker, Option<WaitKind>) -> R,
+        f: impl FnOnce(&mut Waker) -> R,
     ) -> Option<R> {
         // Relaxed: the lock is held, so the phase cannot change to or from `WAITING`.
         if waiter.phase.load(Relaxed) != WAITING {
@@ -397,7 +439,7 @@ impl<S, P: Copy, const LINES: usize> Locked<'_, S, P, LINES> {
         unsafe {
             waiter.with_node(|node| {
                 assert_eq!(node.list, list, "a waiter is polled with the list it is in");
-                node.waker.as_mut().map(|waker| f(waker, node.kind))
+                node.waker.as_mut().map(f)
             })
         }
     }
@@ -500,6 +542,7 @@ impl<P: Copy> Waiter<P> {
         Self {
             phase: AtomicU8::new(IDLE),
             node: shim::uninit_cell(),
+            note: shim::uninit_cell(),
             _pinned: PhantomPinned,
         }
     }
@@ -540,6 +583,21 @@ impl<P: Copy> Waiter<P> {
     }
 }
 
+impl<P> Waiter<P> {
+    /// # Safety
+    ///
+    /// Invariant 7: the waiter is not idle, and the caller is its future.
+    #[inline]
+    unsafe fn with_note<R>(&self, f: impl FnOnce(&mut Note) -> R) -> R {
+        self.note.with_mut(|note| {
+            // SAFETY: the caller's promise: nobody else touches it.
+            let note = unsafe { &mut *note };
+            // SAFETY: the caller's promise.
+            f(unsafe { note.assume_init_mut() })
+        })
+    }
+}
+
 impl<P> Drop for Waiter<P> {
     fn drop(&mut self) {
         // Relaxed: it is this future's own phase, or the process is lost anyhow.
@@ -567,66 +625,6 @@ impl<P> Line<P> {
             back: ptr::null(),
             len: 0,
         }
-    }
-}
-
-impl Wakers {
-    /// Expects so many.
-    fn reserve(&mut self, n_wakers: usize) {
-        if n_wakers > 1 {
-            let mut wakers = Vec::with_capacity(n_wakers);
-            wakers.extend(self.take());
-            self.0 = Granted::Many(wakers);
-        }
-    }
-
-    fn push(&mut self, waker: Waker) {
-        match &mut self.0 {
-            Granted::None => self.0 = Granted::One(waker),
-            Granted::Many(wakers) => wakers.push(waker),
-            Granted::One(_) => {
-                self.reserve(2);
-                self.push(waker);
-            }
-        }
-    }
-
-    fn take(&mut self) -> impl Iterator<Item = Waker> + use<> {
-        let (one, many) = match std::mem::replace(&mut self.0, Granted::None) {
-            Granted::None => (None, Vec::new()),
-            Granted::One(waker) => (Some(waker), Vec::new()),
-            Granted::Many(wakers) => (None, wakers),
-        };
-        one.into_iter().chain(many)
-    }
-
-    #[inline(never)]
-    fn wake_all(&mut self) {
-        self.take().for_each(wake);
-    }
-}
-
-impl Drop for Wakers {
-    #[inline]
-    fn drop(&mut self) {
-        // Small enough to be inlined into every operation: most wake nobody.
-        if !matches!(self.0, Granted::None) {
-            self.wake_all();
-        }
-    }
-}
-
-fn wake(waker: Waker) {
-    shielded(|| waker.wake());
-}
-
-/// Calls a waker. Should it panic, that is its executor's bug, of which the panic hook has told: those
-/// behind it are woken nevertheless, and the one who released a lock is not to suffer for it.
-#[inline]
-pub(crate) fn shielded(call: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
-        // Forgotten, because dropping it may panic once more.
-        std::mem::forget(payload);
     }
 }
 

@@ -3,18 +3,18 @@
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::ops::DerefMut;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use rt::fs::File;
 use rt::io::{AsyncReadExt, AsyncWriteExt};
 use rt::net::{TcpListener, TcpStream};
-use rt::sync::{Event, Mutex, Queue, Semaphore, oneshot};
+use rt::sync::{Event, Mutex, Notify, Queue, RwLock, Semaphore, broadcast, mpsc, oneshot, watch};
 use rt::{GroupHandle, JoinHandle, Runtime, TaskGroup};
 
 use super::{
-    Answer, Broadcast, Connection, Get, Listener, Lock, Peer, Permits, Put, ReadFile, Reply,
-    Unwrapped,
+    Answer, Bell, Broadcast, Connection, Follower, Get, Latest, Listener, Lock, News, Peer,
+    Permits, Put, ReadFile, Reply, SharedLock, Unwrapped,
 };
 
 /// The runtime of this workspace.
@@ -33,6 +33,12 @@ impl Peer for Ours {
     type Lock = Mutex<u64>;
     type Permits = Semaphore;
     type Broadcast = Event;
+    type SharedLock = RwLock<u64>;
+    type Bell = Notify;
+    type Sender<T: Send + 'static> = mpsc::Sender<T>;
+    type Receiver<T: Send + 'static> = mpsc::Receiver<T>;
+    type News = broadcast::Sender<u64>;
+    type Latest = watch::Sender<u64>;
     type Listener = TcpListener;
     type Connection = TcpStream;
     type File = File;
@@ -112,6 +118,10 @@ impl Peer for Ours {
 
     fn shared_queue<T: Send + 'static>(capacity: usize) -> (Queue<T>, Queue<T>) {
         Self::queue(capacity)
+    }
+
+    fn channel<T: Send + 'static>(capacity: usize) -> (mpsc::Sender<T>, mpsc::Receiver<T>) {
+        mpsc::channel(capacity)
     }
 
     async fn listen() -> io::Result<TcpListener> {
@@ -212,12 +222,114 @@ impl Broadcast for Event {
         Event::new()
     }
 
-    async fn wait(&self) {
-        self.wait().await;
+    fn wait(&self) -> impl Future<Output = ()> + Send {
+        self.wait()
     }
 
     fn release(&self) {
         self.set();
+    }
+}
+
+impl SharedLock for RwLock<u64> {
+    fn new() -> Self {
+        RwLock::new(0)
+    }
+
+    #[inline]
+    fn read(&self) -> impl Future<Output = impl Deref<Target = u64> + Send> + Send {
+        self.read()
+    }
+
+    #[inline]
+    fn write(&self) -> impl Future<Output = impl DerefMut<Target = u64> + Send> + Send {
+        self.write()
+    }
+}
+
+impl Bell for Notify {
+    fn new() -> Self {
+        Notify::new()
+    }
+
+    #[inline]
+    fn ring(&self) {
+        self.notify_one();
+    }
+
+    #[inline]
+    fn heard(&self) -> impl Future<Output = ()> + Send {
+        self.notified()
+    }
+}
+
+impl<T: Send + 'static> Put<T> for mpsc::Sender<T> {
+    #[inline]
+    async fn put(&self, item: T) {
+        assert!(self.send(item).await.is_ok(), "the receiver is gone");
+    }
+
+    #[inline]
+    fn put_at_once(&self, item: T) {
+        assert!(self.try_send(item).is_ok(), "the channel has a place");
+    }
+
+    fn close(self) {}
+}
+
+impl<T: Send + 'static> Get<T> for mpsc::Receiver<T> {
+    #[inline]
+    fn get(&mut self) -> impl Future<Output = Option<T>> + Send {
+        self.recv()
+    }
+}
+
+impl News for broadcast::Sender<u64> {
+    type Follower = broadcast::Receiver<u64>;
+
+    fn new(capacity: usize) -> Self {
+        broadcast::channel(capacity).0
+    }
+
+    fn follow(&self) -> broadcast::Receiver<u64> {
+        self.subscribe()
+    }
+
+    #[inline]
+    fn send(&self, number: u64) {
+        broadcast::Sender::send(self, number).expect("somebody follows");
+    }
+}
+
+impl Follower for broadcast::Receiver<u64> {
+    #[inline]
+    async fn next(&mut self) -> u64 {
+        self.recv().await.expect("nothing was missed")
+    }
+}
+
+impl Latest for watch::Sender<u64> {
+    type Watcher = watch::Receiver<u64>;
+
+    fn new() -> Self {
+        watch::channel(0).0
+    }
+
+    fn watch(&self) -> watch::Receiver<u64> {
+        self.subscribe()
+    }
+
+    #[inline]
+    fn set(&self, number: u64) {
+        self.send(number).expect("somebody watches");
+    }
+}
+
+impl Follower for watch::Receiver<u64> {
+    #[inline]
+    async fn next(&mut self) -> u64 {
+        self.changed().await.expect("the sender is there");
+        *self.borrow_and_update()
     }
 }
 

@@ -1,12 +1,14 @@
 //! smol's executor on threads of its own, with async-channel, async-lock and event-listener.
 //!
-//! smol has no oneshot channel; its users take an async-channel of one place, and so do we.
+//! smol has no oneshot channel and no notification that is kept; its users take an async-channel of one place for
+//! either, and so do we. To send something to everyone they take async-broadcast. There is nothing of theirs that
+//! keeps the latest value: Tokio's `watch`, which runs on any executor, stands in.
 
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::ops::DerefMut;
+use std::ops::{Deref, DerefMut};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,12 +16,13 @@ use event_listener::Event;
 use smol::channel::{self, Receiver, Sender};
 use smol::fs::File;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
-use smol::lock::{Mutex, Semaphore};
+use smol::lock::{Mutex, RwLock, Semaphore};
 use smol::net::{TcpListener, TcpStream};
 use smol::{Executor, Task, Timer, future};
 
 use super::{
-    Answer, Broadcast, Connection, Get, Listener, Lock, Peer, Permits, Put, ReadFile, Reply,
+    Answer, Bell, Broadcast, Connection, Follower, Get, Listener, Lock, News, Peer, Permits, Put,
+    ReadFile, Reply, SharedLock,
 };
 
 /// Where `spawn` puts tasks, as `smol::spawn` has it, but without its own threads.
@@ -43,6 +46,12 @@ impl Peer for Smol {
     type Lock = Mutex<u64>;
     type Permits = Semaphore;
     type Broadcast = Event;
+    type SharedLock = RwLock<u64>;
+    type Bell = Kept;
+    type Sender<T: Send + 'static> = Sender<T>;
+    type Receiver<T: Send + 'static> = Receiver<T>;
+    type News = Overtaken;
+    type Latest = tokio::sync::watch::Sender<u64>;
     type Listener = TcpListener;
     type Connection = TcpStream;
     type File = File;
@@ -141,6 +150,10 @@ impl Peer for Smol {
     }
 
     fn shared_queue<T: Send + 'static>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+        channel::bounded(capacity)
+    }
+
+    fn channel<T: Send + 'static>(capacity: usize) -> (Sender<T>, Receiver<T>) {
         channel::bounded(capacity)
     }
 
@@ -259,6 +272,74 @@ impl Broadcast for Event {
 
     fn release(&self) {
         self.notify(usize::MAX);
+    }
+}
+
+impl SharedLock for RwLock<u64> {
+    fn new() -> Self {
+        RwLock::new(0)
+    }
+
+    #[inline]
+    fn read(&self) -> impl Future<Output = impl Deref<Target = u64> + Send> + Send {
+        self.read()
+    }
+
+    #[inline]
+    fn write(&self) -> impl Future<Output = impl DerefMut<Target = u64> + Send> + Send {
+        self.write()
+    }
+}
+
+/// A channel of one place: what is in it is a ring that nobody has heard.
+#[derive(Debug)]
+pub struct Kept(Sender<()>, Receiver<()>);
+
+impl Bell for Kept {
+    fn new() -> Self {
+        let (sender, receiver) = channel::bounded(1);
+        Self(sender, receiver)
+    }
+
+    #[inline]
+    fn ring(&self) {
+        // An error says that one is kept already.
+        let _ = self.0.try_send(());
+    }
+
+    #[inline]
+    async fn heard(&self) {
+        self.1.recv().await.expect("both ends are here");
+    }
+}
+
+/// async-broadcast, with the oldest value going when there is no room.
+#[derive(Debug)]
+pub struct Overtaken(async_broadcast::Sender<u64>);
+
+impl News for Overtaken {
+    type Follower = async_broadcast::Receiver<u64>;
+
+    fn new(capacity: usize) -> Self {
+        let (mut sender, _) = async_broadcast::broadcast(capacity);
+        sender.set_overflow(true);
+        Self(sender)
+    }
+
+    fn follow(&self) -> async_broadcast::Receiver<u64> {
+        self.0.new_receiver()
+    }
+
+    #[inline]
+    fn send(&self, number: u64) {
+        self.0.try_broadcast(number).expect("somebody follows");
+    }
+}
+
+impl Follower for async_broadcast::Receiver<u64> {
+    #[inline]
+    async fn next(&mut self) -> u64 {
+        self.recv().await.expect("nothing was missed")
     }
 }
 

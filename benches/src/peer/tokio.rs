@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::ops::DerefMut;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::sync::{Mutex, Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, RwLock, Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::{
-    Answer, Broadcast, Connection, Get, Listener, Lock, Peer, Permits, Put, ReadFile, Reply,
-    Unwrapped,
+    Answer, Bell, Broadcast, Connection, Follower, Get, Latest, Listener, Lock, News, Peer,
+    Permits, Put, ReadFile, Reply, SharedLock, Unwrapped,
 };
 
 /// Tokio's multi-thread runtime.
@@ -35,6 +35,12 @@ impl Peer for Tokio {
     type Lock = Mutex<u64>;
     type Permits = Semaphore;
     type Broadcast = Notify;
+    type SharedLock = RwLock<u64>;
+    type Bell = Notify;
+    type Sender<T: Send + 'static> = mpsc::Sender<T>;
+    type Receiver<T: Send + 'static> = mpsc::Receiver<T>;
+    type News = broadcast::Sender<u64>;
+    type Latest = watch::Sender<u64>;
     type Listener = TcpListener;
     type Connection = TcpStream;
     type File = File;
@@ -118,6 +124,10 @@ impl Peer for Tokio {
     ) -> (Self::Putter<T>, Self::SharedGetter<T>) {
         let (putter, getter) = mpsc::channel(capacity);
         (putter, Arc::new(Mutex::new(getter)))
+    }
+
+    fn channel<T: Send + 'static>(capacity: usize) -> (mpsc::Sender<T>, mpsc::Receiver<T>) {
+        mpsc::channel(capacity)
     }
 
     async fn listen() -> io::Result<TcpListener> {
@@ -226,6 +236,87 @@ impl Broadcast for Notify {
 
     fn release(&self) {
         self.notify_waiters();
+    }
+}
+
+impl SharedLock for RwLock<u64> {
+    fn new() -> Self {
+        RwLock::new(0)
+    }
+
+    #[inline]
+    fn read(&self) -> impl Future<Output = impl Deref<Target = u64> + Send> + Send {
+        self.read()
+    }
+
+    #[inline]
+    fn write(&self) -> impl Future<Output = impl DerefMut<Target = u64> + Send> + Send {
+        self.write()
+    }
+}
+
+impl Bell for Notify {
+    fn new() -> Self {
+        Notify::new()
+    }
+
+    #[inline]
+    fn ring(&self) {
+        self.notify_one();
+    }
+
+    #[inline]
+    fn heard(&self) -> impl Future<Output = ()> + Send {
+        self.notified()
+    }
+}
+
+impl News for broadcast::Sender<u64> {
+    type Follower = broadcast::Receiver<u64>;
+
+    fn new(capacity: usize) -> Self {
+        broadcast::channel(capacity).0
+    }
+
+    fn follow(&self) -> broadcast::Receiver<u64> {
+        self.subscribe()
+    }
+
+    #[inline]
+    fn send(&self, number: u64) {
+        broadcast::Sender::send(self, number).expect("somebody follows");
+    }
+}
+
+impl Follower for broadcast::Receiver<u64> {
+    #[inline]
+    async fn next(&mut self) -> u64 {
+        self.recv().await.expect("nothing was missed")
+    }
+}
+
+impl Latest for watch::Sender<u64> {
+    type Watcher = watch::Receiver<u64>;
+
+    fn new() -> Self {
+        watch::channel(0).0
+    }
+
+    fn watch(&self) -> watch::Receiver<u64> {
+        self.subscribe()
+    }
+
+    #[inline]
+    fn set(&self, number: u64) {
+        self.send(number).expect("somebody watches");
+    }
+}
+
+impl Follower for watch::Receiver<u64> {
+    #[inline]
+    async fn next(&mut self) -> u64 {
+        self.changed().await.expect("the sender is there");
+        *self.borrow_and_update()
     }
 }
 

@@ -4,11 +4,17 @@
 //! causes. With few workers, how often both ends meet a full or an empty queue depends on the scheduler;
 //! at other capacities the order may differ. Tokio has no queue with many consumers: its users put the
 //! receiver behind a mutex, as in `queue_4_to_4`, or take async-channel, as in the row after it, where
-//! every runtime runs that same channel, or flume's in the next.
+//! every runtime runs that same channel, or flume's in the next. The `mpsc` rows are the channels with one
+//! receiver: Tokio's are those of the queue's rows too. Where everyone is told everything, an operation is one
+//! value that one of them gets; they are told in bursts that fit the channel, so nothing is ever missed, which
+//! would be cheaper.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use smol::channel;
 
-use crate::peer::{Answer, Get, Peer, Put, Reply};
+use crate::peer::{Answer, Follower, Get, Latest, News, Peer, Put, Reply};
 use crate::workload::{Case, Sample, Scale, Workload, timed_in_task};
 
 const CAPACITY: usize = 128;
@@ -42,6 +48,26 @@ pub(super) fn cases() -> Vec<Case> {
             ManyToMany(Kind::Flume),
         ),
         Case::new(
+            "mpsc_1_to_1",
+            "a value, one sender, capacity 128",
+            Mpsc { senders: 1 },
+        ),
+        Case::new(
+            "mpsc_4_to_1",
+            "a value, four senders, capacity 128",
+            Mpsc { senders: 4 },
+        ),
+        Case::new(
+            "broadcast_channel",
+            "one of 8 receivers gets a value, sent in bursts of 64",
+            BroadcastChannel,
+        ),
+        Case::new(
+            "watch_channel",
+            "one of 8 receivers sees a change",
+            WatchChannel,
+        ),
+        Case::new(
             "oneshot_same_task",
             "a oneshot made, sent and received in one task",
             OneshotSameTask,
@@ -65,6 +91,91 @@ impl Workload for OneConsumer {
         timed_in_task(peer, each * producers, async move {
             let (putter, getter) = P::queue(CAPACITY);
             pump::<P, _, _>(putter, vec![getter], producers, each).await;
+        })
+    }
+}
+
+struct Mpsc {
+    senders: u64,
+}
+
+impl Workload for Mpsc {
+    fn run<P: Peer>(&self, peer: &P, scale: Scale) -> Sample {
+        let senders = self.senders;
+        let each = scale.of(400_000) / senders;
+        timed_in_task(peer, each * senders, async move {
+            let (sender, receiver) = P::channel(CAPACITY);
+            pump::<P, _, _>(sender, vec![receiver], senders, each).await;
+        })
+    }
+}
+
+const FOLLOWERS: usize = 8;
+
+/// Has so many tasks follow, each of which is told `told` numbers; after every `burst` of them, told to all, `send` is
+/// called with the numbers of the next one.
+async fn tell_all<P: Peer, F: Follower>(
+    followers: Vec<F>,
+    told: u64,
+    burst: u64,
+    send: impl Fn(u64),
+) {
+    let n_told = Arc::new(AtomicUsize::new(0));
+    let (all_told, mut all_were_told) = P::queue(1);
+    let n_followers = followers.len();
+    let tasks: Vec<_> = followers
+        .into_iter()
+        .map(|mut follower| {
+            let (n_told, all_told) = (n_told.clone(), all_told.clone());
+            P::spawn(async move {
+                for expected in 1..=told {
+                    assert_eq!(follower.next().await, expected, "missed, or out of order");
+                    if expected % burst != 0 {
+                        continue;
+                    }
+                    // ORDERING(told): Release, so that the last has seen that this one was told;
+                    // ORDERING(told): Acquire, in case this is the last.
+                    if (n_told.fetch_add(1, Ordering::AcqRel) + 1) % n_followers == 0 {
+                        all_told.put(()).await;
+                    }
+                }
+            })
+        })
+        .collect();
+    for number in 1..=told {
+        send(number);
+        if number % burst == 0 {
+            all_were_told.get().await.expect("they hold the other end");
+        }
+    }
+    for task in tasks {
+        task.await;
+    }
+}
+
+struct BroadcastChannel;
+
+impl Workload for BroadcastChannel {
+    fn run<P: Peer>(&self, peer: &P, scale: Scale) -> Sample {
+        const BURST: u64 = 64;
+        let values = scale.of(500) * BURST;
+        timed_in_task(peer, values * FOLLOWERS as u64, async move {
+            let news = P::News::new(CAPACITY);
+            let followers = (0..FOLLOWERS).map(|_| news.follow()).collect();
+            tell_all::<P, _>(followers, values, BURST, |number| news.send(number)).await;
+        })
+    }
+}
+
+struct WatchChannel;
+
+impl Workload for WatchChannel {
+    fn run<P: Peer>(&self, peer: &P, scale: Scale) -> Sample {
+        let changes = scale.of(10_000);
+        timed_in_task(peer, changes * FOLLOWERS as u64, async move {
+            let latest = P::Latest::new();
+            let watchers = (0..FOLLOWERS).map(|_| latest.watch()).collect();
+            tell_all::<P, _>(watchers, changes, 1, |number| latest.set(number)).await;
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What do locks, semaphores and events cost, free and fought over?
+//! What do locks, semaphores, events and notifications cost, free and fought over?
 //!
 //! A fair lock hands itself over in the order of arrival and pays a switch of tasks for it; one that lets
 //! newcomers in first looks faster here and may starve a waiter, which no row shows. The locks are held
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use smol::future::poll_once;
 
-use crate::peer::{Broadcast, Get, Lock, Peer, Permits, Put};
+use crate::peer::{Bell, Broadcast, Get, Lock, Peer, Permits, Put, SharedLock};
 use crate::workload::{Case, Sample, Scale, Workload, timed_in_task};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -34,6 +34,21 @@ pub(super) fn cases() -> Vec<Case> {
             "semaphore_contended",
             "one permit of four, taken by one of 64 tasks that yields inside",
             SemaphoreContended,
+        ),
+        Case::new(
+            "rw_lock_uncontended",
+            "a free read-write lock taken to read and given back",
+            RwLockUncontended,
+        ),
+        Case::new(
+            "rw_lock_contended",
+            "one of 1,000 locks of 64 tasks, each eighth to write, held through a yield",
+            RwLockContended,
+        ),
+        Case::new(
+            "notify_ping_pong",
+            "a round trip of two tasks that notify each other",
+            NotifyPingPong,
         ),
         Case::new(
             "broadcast_256",
@@ -126,6 +141,88 @@ impl Workload for SemaphoreContended {
             for task in tasks {
                 task.await;
             }
+        })
+    }
+}
+
+struct RwLockUncontended;
+
+impl Workload for RwLockUncontended {
+    fn run<P: Peer>(&self, peer: &P, scale: Scale) -> Sample {
+        let locks = scale.of(1_000_000);
+        timed_in_task(peer, locks, async move {
+            let lock = P::SharedLock::new();
+            *lock.write().await = 1;
+            let mut sum = 0;
+            for _ in 0..locks {
+                sum += *lock.read().await;
+            }
+            assert_eq!(sum, locks);
+        })
+    }
+}
+
+struct RwLockContended;
+
+impl Workload for RwLockContended {
+    fn run<P: Peer>(&self, peer: &P, scale: Scale) -> Sample {
+        const TASKS: u64 = 64;
+        const WRITES: u64 = 8;
+        let each = scale.of(1_000);
+        timed_in_task(peer, TASKS * each, async move {
+            let lock = Arc::new(P::SharedLock::new());
+            let tasks: Vec<_> = (0..TASKS)
+                .map(|task| {
+                    let lock = lock.clone();
+                    P::spawn(async move {
+                        let mut written = 0;
+                        for n in 0..each {
+                            if (task + n) % WRITES == 0 {
+                                let mut number = lock.write().await;
+                                let before = *number;
+                                P::yield_now().await;
+                                *number = before + 1;
+                                written += 1;
+                            } else {
+                                let number = lock.read().await;
+                                let before = *number;
+                                P::yield_now().await;
+                                assert_eq!(*number, before, "written while it was read");
+                            }
+                        }
+                        written
+                    })
+                })
+                .collect();
+            let mut written = 0;
+            for task in tasks {
+                written += task.await;
+            }
+            assert_eq!(*lock.read().await, written);
+        })
+    }
+}
+
+struct NotifyPingPong;
+
+impl Workload for NotifyPingPong {
+    fn run<P: Peer>(&self, peer: &P, scale: Scale) -> Sample {
+        let trips = scale.of(100_000);
+        timed_in_task(peer, trips, async move {
+            let bells: Arc<[P::Bell; 2]> = Arc::new([P::Bell::new(), P::Bell::new()]);
+            let theirs = bells.clone();
+            let other = P::spawn(async move {
+                for _ in 0..trips {
+                    theirs[0].heard().await;
+                    theirs[1].ring();
+                }
+                trips
+            });
+            for _ in 0..trips {
+                bells[0].ring();
+                bells[1].heard().await;
+            }
+            assert_eq!(other.await, trips);
         })
     }
 }

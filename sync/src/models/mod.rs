@@ -4,9 +4,12 @@
 //! `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test --release -p rt-tasks-sync --lib models`
 
 mod barrier;
+mod broadcast;
 mod channels;
 mod condvar;
+mod event;
 mod members;
+mod mpsc;
 mod mutex;
 mod notify;
 mod once_cell;

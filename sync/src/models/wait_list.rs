@@ -6,13 +6,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 
 use loom::thread;
 use pin_project_lite::pin_project;
 use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
 use rt_tasks_runtime::shim::atomic::{AtomicU8, Ordering};
-use rt_tasks_runtime::shim::{Arc, UnsafeCell};
+use rt_tasks_runtime::shim::{Arc, Mutex, UnsafeCell, lock};
 
 use super::{Watched, block_on, poll_and_drop, poll_once};
 use crate::wait_list::{Left, WaitList, Waiter};
@@ -250,4 +250,74 @@ fn mutant_that_does_not_release_is_caught() {
 #[should_panic(expected = "Causality violation")]
 fn mutant_that_touches_a_waiter_after_granting_is_caught() {
     a_granted_waiter_belongs_to_its_future(Release, false);
+}
+
+/// Says whether it was called.
+#[derive(Default)]
+struct Flag(std::sync::atomic::AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// N12: of two wakers the latest is called, though the first is still in line when it comes.
+#[test]
+fn n12_the_waker_of_the_latest_poll_is_called() {
+    loom::model(|| {
+        let gate = Arc::new(Gate::new(0, Fault::None));
+        let other = Arc::clone(&gate);
+        let adder = thread::spawn(move || other.add_ticket());
+        let mut pass = Box::pin(gate.pass());
+        let flags = [(); 2].map(|()| std::sync::Arc::new(Flag::default()));
+        let mut is_ready = false;
+        for flag in [&flags[0], &flags[1], &flags[1]] {
+            let waker = Waker::from(std::sync::Arc::clone(flag));
+            is_ready = is_ready
+                || pass
+                    .as_mut()
+                    .poll(&mut Context::from_waker(&waker))
+                    .is_ready();
+        }
+        adder.join().unwrap();
+        assert!(
+            is_ready || flags[1].0.load(Relaxed),
+            "nobody polls it again"
+        );
+    });
+}
+
+/// A twin of a waiter that changes its waker in line: `(the waker, whether it was taken to be called)`.
+/// `in_one_step` says whether it looks and changes under one hold of the lock.
+fn a_changed_waker_is_called(in_one_step: bool) {
+    loom::model(move || {
+        let twin = Arc::new(Mutex::new(Some(1)));
+        let other = Arc::clone(&twin);
+        let granter = thread::spawn(move || lock(&other).take());
+        let mut line = lock(&twin);
+        let is_in_line = line.is_some();
+        if !in_one_step {
+            drop(line);
+            line = lock(&twin);
+        }
+        if is_in_line {
+            *line = Some(2);
+        }
+        drop(line);
+        let called = granter.join().unwrap();
+        assert!(!is_in_line || called == Some(2), "it sleeps for ever");
+    });
+}
+
+/// N12.
+#[test]
+fn n12_a_waker_is_changed_in_one_step() {
+    a_changed_waker_is_called(true);
+}
+
+#[test]
+#[should_panic(expected = "it sleeps for ever")]
+fn mutant_that_looks_before_it_changes_its_waker_is_caught() {
+    a_changed_waker_is_called(false);
 }

@@ -20,7 +20,7 @@
 //!    promised. Each step that adds an item or frees a slot promises it at once (`offer_item`,
 //!    `offer_slot`).
 //! 2. `promised_items` and `promised_slots` are the numbers of waiters that were granted and have not run
-//!    since.
+//!    since; slots that somebody keeps (`slot.rs`) count as promised too.
 //! 3. `unfinished` counts the items that were put and for which `task_done` was not called: an item is
 //!    counted before anyone can get it.
 //! 4. After `shutdown` no putter is in line; once the items are gone no getter is.
@@ -74,7 +74,7 @@ pub(super) struct State<S> {
     items: S,
     pub(super) n_items: usize,
     promised_items: usize,
-    promised_slots: usize,
+    pub(super) promised_slots: usize,
     pub(super) unfinished: usize,
     pub(super) is_shut_down: bool,
 }
@@ -171,7 +171,7 @@ impl<S> Shared<S> {
 
     /// Promises a slot, if one is free, to the putter that has waited longest.
     #[inline]
-    fn offer_slot(&self, lines: &mut Lines<'_, S>) {
+    pub(super) fn offer_slot(&self, lines: &mut Lines<'_, S>) {
         if !lines.is_empty(PUTTERS)
             && lines.has_slot(self.capacity)
             && lines.grant(PUTTERS, Answer::Promised)
@@ -523,7 +523,7 @@ impl<S> Shared<S> {
     }
 
     /// Fills the slot that was promised.
-    fn redeem_slot<T>(&self, item: T) -> Result<(), ShutDown<T>>
+    pub(super) fn redeem_slot<T>(&self, item: T) -> Result<(), ShutDown<T>>
     where
         S: Store<T>,
     {

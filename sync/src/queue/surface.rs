@@ -216,6 +216,25 @@ macro_rules! surface {
                 Take::new(&self.shared)
             }
 
+            /// Takes the next item with the duty to finish it on a plain thread, which sleeps while there is none.
+            ///
+            /// # Errors
+            ///
+            /// As for [`get`](Self::get).
+            ///
+            /// # Examples
+            ///
+            /// ```
+            #[doc = concat!("let queue = rt_tasks_sync::", stringify!($name), "::unbounded();")]
+            /// queue.put_blocking(1).unwrap();
+            /// assert_eq!(*queue.take_blocking()?, 1);
+            /// queue.join_blocking();
+            /// # Ok::<(), rt_tasks_sync::ShutDown>(())
+            /// ```
+            pub fn take_blocking(&self) -> Result<Job<T>, ShutDown> {
+                park::block_on(self.take())
+            }
+
             /// Says that one item that was taken from the queue has been dealt with.
             ///
             /// # Errors
@@ -254,6 +273,21 @@ macro_rules! surface {
             /// ```
             pub fn join(&self) -> Join<'_, T, $store<T>> {
                 Join::new(&self.shared)
+            }
+
+            /// Waits on a plain thread, which sleeps, until every item that was put has been dealt with.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            #[doc = concat!("let queue = rt_tasks_sync::", stringify!($name), "::unbounded();")]
+            /// queue.put_blocking(1).unwrap();
+            /// let worker = queue.clone();
+            /// std::thread::spawn(move || drop(worker.take_blocking()));
+            /// queue.join_blocking();
+            /// ```
+            pub fn join_blocking(&self) {
+                park::block_on(self.join());
             }
 
             /// Ends the queue: nothing can be put any more; what is in it can still be taken.

@@ -134,6 +134,9 @@ const _: () = {
         mpsc::Sending<'static, u8>:            true  true  false;
         mpsc::Recv<'static, SendOnly>:         true  true  false;
         mpsc::RecvMany<'static, SendOnly>:     true  false false;
+        mpsc::Permit<'static, SendOnly>:       true  true  true;
+        mpsc::Permit<'static, Neither>:        false false true;
+        mpsc::Reserving<'static, SendOnly>:    true  true  false;
         mpsc::SendError<SendOnly>:             true  true  true;
         mpsc::SendError<Neither>:              false false true;
         broadcast::Sender<u8>:                 true  true  true;

@@ -16,5 +16,6 @@ mod queue_kinds;
 mod rw_lock;
 mod semaphore;
 mod support;
+mod surface;
 mod wait_list;
 mod watch;

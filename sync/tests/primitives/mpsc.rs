@@ -120,6 +120,56 @@ fn several_values_are_received_at_once() {
     assert_eq!(polled(receiver.recv_many(&mut values, 3)).ready(), 0);
 }
 
+/// Rule T: room that is kept is nobody else's until it is given back.
+#[test]
+fn a_permit_keeps_room_and_gives_it_on() {
+    let (sender, mut receiver) = channel(1);
+    let permit = polled(sender.reserve()).ready().unwrap();
+    assert!(matches!(sender.try_send(1), Err(TrySendError::Full(1))));
+    assert!(matches!(sender.try_reserve(), Err(TrySendError::Full(()))));
+    let mut first = waiting(sender.send(2));
+    let mut second = waiting(sender.reserve());
+    drop(permit);
+    assert_eq!((first.wakes(), second.wakes()), (1, 0));
+    first.ready().unwrap();
+    assert_eq!(receiver.try_recv(), Ok(2));
+    second.ready().unwrap().send(3).unwrap();
+    assert_eq!(receiver.try_recv(), Ok(3));
+    assert!(sender.try_reserve().is_ok());
+}
+
+/// Rule T: a wait for room that was granted and is dropped gives the room on.
+#[test]
+fn a_dropped_wait_for_room_gives_it_on() {
+    let (sender, mut receiver) = channel(1);
+    sender.try_send(1).unwrap();
+    let granted = waiting(sender.reserve());
+    let mut next = waiting(sender.reserve());
+    drop(waiting(sender.reserve()));
+    assert_eq!(receiver.try_recv(), Ok(1));
+    assert_eq!((granted.wakes(), next.wakes()), (1, 0));
+    drop(granted);
+    drop(next.ready());
+    assert_eq!(sender.stats().n_waiting_send, 0);
+    assert!(sender.try_send(2).is_ok());
+}
+
+#[test]
+fn room_in_a_closed_channel_is_worth_nothing() {
+    let (sender, mut receiver) = channel(1);
+    let permit = sender.try_reserve().unwrap();
+    let mut waits = waiting(sender.reserve());
+    receiver.close();
+    assert!(waits.ready().is_err());
+    assert_eq!(permit.send(1).unwrap_err().into_inner(), 1);
+    assert!(polled(sender.reserve()).ready().is_err());
+    assert!(matches!(
+        sender.try_reserve(),
+        Err(TrySendError::Closed(()))
+    ));
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+}
+
 #[test]
 fn it_tells_its_numbers() {
     struct Plain;
@@ -154,6 +204,10 @@ fn c2_every_value_is_received_once_or_left_over() {
             threads.spawn(move || {
                 let mut random = Random::new(base as u64 + 1);
                 for n in 0..ROUNDS {
+                    if random.coin() {
+                        // Kept and given back, or given up while it waits.
+                        drop(poll_then_drop(sender.reserve(), random.below(4)));
+                    }
                     let send = sender.send(base * ROUNDS + n);
                     if let Some(sent) = poll_then_drop(send, random.below(4)) {
                         sent.unwrap();
