@@ -313,17 +313,21 @@ impl Bell for Kept {
     }
 }
 
-/// async-broadcast, with the oldest value going when there is no room.
+/// async-broadcast, with the oldest value going when there is no room. The channel would close if nobody followed at some
+/// moment, but for a receiver that only keeps it open.
 #[derive(Debug)]
-pub struct Overtaken(async_broadcast::Sender<u64>);
+pub struct Overtaken(
+    async_broadcast::Sender<u64>,
+    #[allow(dead_code)] async_broadcast::InactiveReceiver<u64>,
+);
 
 impl News for Overtaken {
     type Follower = async_broadcast::Receiver<u64>;
 
     fn new(capacity: usize) -> Self {
-        let (mut sender, _) = async_broadcast::broadcast(capacity);
+        let (mut sender, receiver) = async_broadcast::broadcast(capacity);
         sender.set_overflow(true);
-        Self(sender)
+        Self(sender, receiver.deactivate())
     }
 
     fn follow(&self) -> async_broadcast::Receiver<u64> {
