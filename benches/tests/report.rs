@@ -15,7 +15,7 @@ fn plan(only: &str) -> Plan {
 
 #[test]
 fn a_report_shows_every_runtime_and_the_chosen_workloads_alone() {
-    let report = measure::run(&plan("broadcast")).expect("there is such a workload");
+    let report = measure::run(&plan("broadcast_256")).expect("there is such a workload");
     assert_eq!(report.rows.len(), 1);
     let row = &report.rows[0];
     let peers: Vec<_> = row.cells.iter().map(|cell| cell.peer).collect();
