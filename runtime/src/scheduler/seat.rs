@@ -34,7 +34,7 @@ use super::run_queue::{RunQueue, Thief};
 use super::samples::Samples;
 use crate::context;
 use crate::histogram::Buckets;
-use crate::platform::{Nanos, Parker, Platform, Random};
+use crate::platform::{NEVER, Nanos, Parker, Platform, Random};
 use crate::reactor::Events;
 use crate::shim::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
@@ -154,7 +154,7 @@ impl Seat {
                 // The first looks come soon, for a program may have few polls, and each of them long.
                 until_maintenance: Cell::new(0),
                 interval: Cell::new(1),
-                maintained_at: Cell::new(0),
+                maintained_at: Cell::new(NEVER),
                 events: RefCell::new(Events::new()),
                 is_special: Cell::new(is_special),
                 samples: Samples::default(),

@@ -258,8 +258,9 @@ impl<'a> Worker<'a> {
         let holder = self.holder();
         let now = self.shared.clock.now();
         self.shared.set_coarse(now);
-        // So many polls at the present rate take 200 µs.
-        let elapsed = now.saturating_sub(holder.maintained_at.replace(now)).max(1);
+        // So many polls at the present rate take 200 µs. Before the first look there is no rate: the next one comes soon.
+        let since_last = now.checked_sub(holder.maintained_at.replace(now));
+        let elapsed = since_last.map_or(MAINTENANCE_NANOS, |elapsed| elapsed.max(1));
         let interval = u64::from(holder.interval.get());
         let next = (interval * MAINTENANCE_NANOS / elapsed).clamp(1, u64::from(MAX_INTERVAL));
         holder.interval.set(next as u32);
