@@ -159,9 +159,8 @@ impl Shared {
         let clock = platform.clock.clone();
         let timers = || Arc::new(Timers::new(clock.clone()));
         let recorder = Recorder::new(&config, n_seats + spare::MOST_SPARES);
-        let is_watchful = config.debug || recorder.is_some() || platform.is_chaotic();
         let homes: Box<[Seat]> = (0..n_seats)
-            .map(|index| Seat::new(index, timers(), &platform, is_watchful))
+            .map(|index| Seat::new(index, timers(), &platform))
             .collect();
         let outside_arena = ArenaPointer(Arena::new());
         let mut arenas: Vec<_> = homes.iter().map(|seat| ArenaPointer(seat.arena)).collect();

@@ -14,7 +14,7 @@ use crate::task::{Header, Ran, Task};
 
 impl Shared {
     /// Whether no task is just run.
-    pub(super) fn is_watchful(&self) -> bool {
+    fn is_watchful(&self) -> bool {
         self.debug.is_some() || self.recorder.is_some() || self.platform.is_chaotic()
     }
 

@@ -121,13 +121,7 @@ unsafe impl Sync for Seat {}
 unsafe impl Send for Seat {}
 
 impl Seat {
-    /// A seat whose tasks are always special, or are not.
-    pub(super) fn new(
-        index: usize,
-        timers: Arc<Timers>,
-        platform: &Platform,
-        is_special: bool,
-    ) -> Self {
+    pub(super) fn new(index: usize, timers: Arc<Timers>, platform: &Platform) -> Self {
         let (queue, thief) = RunQueue::new();
         Self {
             index,
@@ -156,7 +150,8 @@ impl Seat {
                 interval: Cell::new(1),
                 maintained_at: Cell::new(NEVER),
                 events: RefCell::new(Events::new()),
-                is_special: Cell::new(is_special),
+                // The first turn finds out.
+                is_special: Cell::new(true),
                 samples: Samples::default(),
                 n_slot_runs: Cell::new(0),
                 is_guests: Cell::new(false),

@@ -249,8 +249,7 @@ impl Shared {
         if let Some(recorder) = &self.recorder {
             recorder.open(index);
         }
-        let timers = self.outside_timers.clone();
-        let seat = Seat::new(index, timers, &self.platform, self.is_watchful());
+        let seat = Seat::new(index, self.outside_timers.clone(), &self.platform);
         let arena = ArenaPointer(seat.arena);
         // SAFETY: it was just made, and `close` comes when the monitor, which calls this, has ended.
         let this = unsafe { arena.0.as_ref() };
