@@ -233,12 +233,8 @@ impl Pool {
             Job::Run(_, work) => task::ignore_panic(work),
             Job::Task(task) => context::with(|cx| {
                 let _runtime = context::Restore::set(&cx.runtime, Arc::as_ptr(&runtime));
-                let ran = match &runtime.recorder {
-                    Some(recorder) => recorder.run(&runtime, 0, task, task::run),
-                    None => task::run(task),
-                };
                 // The function is through; cleanup that it registered may want to go on.
-                if let task::Ran::Again(task) = ran {
+                if let task::Ran::Again(task) = runtime.recorded(0, task, task::run) {
                     runtime.inject(task);
                 }
             }),

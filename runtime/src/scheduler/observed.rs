@@ -91,18 +91,26 @@ impl Worker<'_> {
 
     /// Runs a task by `run`, and has the flight recorder note it, if there is one.
     pub(super) fn recorded(&self, task: Task, run: impl FnOnce(Task) -> Ran) -> Ran {
-        match &self.shared.recorder {
-            Some(recorder) => {
-                // SAFETY: worker invariant 1.
-                let n_queued = unsafe { self.seat.n_queued() };
-                recorder.run(self.shared, n_queued, task, run)
-            }
-            None => run(task),
-        }
+        // SAFETY: worker invariant 1.
+        let n_queued = unsafe { self.seat.n_queued() };
+        self.shared.recorded(n_queued, task, run)
     }
 }
 
 impl Shared {
+    /// Runs a task by `run` where so many are queued, and has the flight recorder note it, if there is one.
+    pub(crate) fn recorded(
+        &self,
+        n_queued: usize,
+        task: Task,
+        run: impl FnOnce(Task) -> Ran,
+    ) -> Ran {
+        match &self.recorder {
+            Some(recorder) => recorder.run(self, n_queued, task, run),
+            None => run(task),
+        }
+    }
+
     /// Has the flight recorder note what this thread does now, if there is one.
     #[inline]
     pub(super) fn note(&self, kind: Kind, number: usize) {
