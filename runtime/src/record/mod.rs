@@ -152,7 +152,7 @@ impl Recorder {
         poll: impl FnOnce() -> R,
     ) -> R {
         let mut began = self.event(Kind::CallBegan, caller.id.number());
-        began.place = Some(caller.called_at());
+        began.place = Some(caller.called_at);
         self.here(shared, began);
         let polled = poll();
         self.here(shared, self.event(Kind::CallEnded, began.subject));
@@ -202,9 +202,9 @@ impl Builder {
 pub(crate) fn save(shared: &Shared) {
     /// Runtimes of this process that were recorded to a file.
     static N_SAVED: AtomicUsize = AtomicUsize::new(0);
-    let Some(trace) = Trace::take(shared) else {
+    if shared.recorder.is_none() {
         return;
-    };
+    }
     let of_environment = || {
         Some(numbered(
             &file_of_environment()?,
@@ -214,7 +214,8 @@ pub(crate) fn save(shared: &Shared) {
     let Some(path) = shared.config.trace_file.clone().or_else(of_environment) else {
         return;
     };
-    if let Err(error) = trace.save(&path) {
+    let saved = Trace::take(shared).map_or(Ok(()), |trace| trace.save(&path));
+    if let Err(error) = saved {
         eprintln!("rt: cannot write a trace to {}: {error}", path.display());
     }
 }

@@ -48,10 +48,6 @@ impl Caller {
         }
     }
 
-    pub(crate) fn called_at(&self) -> &'static Location<'static> {
-        self.called_at
-    }
-
     /// A poll begins: what was waited for is over.
     pub(super) fn begin_poll(&self) {
         self.is_running.store(true, Ordering::Relaxed);
