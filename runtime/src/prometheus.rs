@@ -3,7 +3,6 @@
 //! Source of the format: <https://prometheus.io/docs/instrumenting/exposition_formats/>, version 0.0.4.
 
 use std::fmt;
-
 use std::time::Duration;
 
 use crate::histogram::Histogram;

@@ -40,9 +40,7 @@ impl Places {
         }
         Some(places)
     }
-}
 
-impl Places {
     /// Listens no more. True if a scope was asked to stop before, and its asker has the listener.
     fn leave(&mut self) -> bool {
         let places = std::mem::take(&mut self.0).into_iter();
