@@ -19,10 +19,10 @@ use rt_tasks_runtime::shim::atomic::AtomicUsize;
 use rt_tasks_runtime::shim::atomic::Ordering::{AcqRel, Relaxed};
 
 use crate::event::{Event, Wait};
-use crate::exclusive::Exclusive;
-use crate::queue::{Get, Items, Put, Queue, ShutDown, TryGetError, TryPutError};
+use crate::queue::{Get, Items, Put, Queue, TryGetError, TryPutError};
 use crate::stats::MpscStats;
 
+pub use crate::send_error::SendError;
 pub use permit::{Permit, Reserving};
 
 struct Shared<T> {
@@ -511,34 +511,6 @@ impl<T> fmt::Debug for Receiver<T> {
     }
 }
 
-/// The receiver is gone or closed; with the value that was not sent.
-pub struct SendError<T>(Exclusive<T>);
-
-impl<T> SendError<T> {
-    fn of(error: ShutDown<T>) -> Self {
-        Self(Exclusive::new(error.into_inner()))
-    }
-
-    /// Returns the value that was not sent.
-    pub fn into_inner(self) -> T {
-        self.0.into_inner()
-    }
-}
-
-impl<T> fmt::Debug for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SendError").finish_non_exhaustive()
-    }
-}
-
-impl<T> fmt::Display for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nobody receives any more")
-    }
-}
-
-impl<T> std::error::Error for SendError<T> {}
-
 /// Why [`Sender::try_send`] has not sent the value, which is inside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
@@ -570,7 +542,7 @@ impl<T> fmt::Display for TrySendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full(_) => "the channel is full",
-            Self::Closed(_) => "nobody receives any more",
+            Self::Closed(_) => "nobody receives",
         })
     }
 }

@@ -1,15 +1,21 @@
-//! What was not sent because nobody receives: the error of the channels that have no line to wait in.
+//! What was not sent because nobody receives.
 
 use std::fmt;
 
 use crate::exclusive::Exclusive;
+use crate::queue::ShutDown;
 
-/// There is no receiver; with the value that was not sent.
+/// There is no receiver, or it was closed; with the value that was not sent.
 pub struct SendError<T>(Exclusive<T>);
 
 impl<T> SendError<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self(Exclusive::new(value))
+    }
+
+    /// What a queue did not take which its receiver has shut down.
+    pub(crate) fn of(error: ShutDown<T>) -> Self {
+        Self::new(error.into_inner())
     }
 
     /// Returns the value that was not sent.
@@ -26,7 +32,7 @@ impl<T> fmt::Debug for SendError<T> {
 
 impl<T> fmt::Display for SendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no receiver is left")
+        f.write_str("nobody receives")
     }
 }
 

@@ -166,7 +166,7 @@ fn it_can_be_shown() {
     };
     assert_eq!(
         format!("{error}, {error:?}"),
-        "no receiver is left, SendError { .. }"
+        "nobody receives, SendError { .. }"
     );
 }
 
