@@ -27,7 +27,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rt::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use rt::net::{ServeOptions, TcpListener, TcpStream, serve};
+use rt::net::{ServeOptions, Server, TcpListener, TcpStream, serve};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -35,6 +35,21 @@ async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
+}
+
+/// A server whose answer comes after the end of the question.
+async fn shouting() -> (Server, SocketAddr) {
+    let (listener, address) = listen().await;
+    let server = serve(
+        listener,
+        ServeOptions::default(),
+        |mut stream, _| async move {
+            let mut question = String::new();
+            stream.read_to_string(&mut question).await?;
+            stream.write_all(question.to_uppercase().as_bytes()).await
+        },
+    );
+    (server, address)
 }
 
 /// Somebody in the chat.
@@ -112,17 +127,7 @@ async fn one_who_reads_nothing_holds_nobody_up_in_the_chat() {
 
 #[rt::test(workers = 2)]
 async fn the_proxy_passes_bytes_and_ends_on_in_both_ways() {
-    let (listener, target) = listen().await;
-    let shout = serve(
-        listener,
-        ServeOptions::default(),
-        |mut stream, _| async move {
-            // The answer comes after the end of the question.
-            let mut question = String::new();
-            stream.read_to_string(&mut question).await?;
-            stream.write_all(question.to_uppercase().as_bytes()).await
-        },
-    );
+    let (shout, target) = shouting().await;
     let (listener, address) = listen().await;
     let proxy = proxy::proxy(listener, target.to_string());
     let question = "all of it, ".repeat(100_000);

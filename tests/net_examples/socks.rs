@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use rt::io::{AsyncReadExt, AsyncWriteExt};
-use rt::net::{ServeOptions, Server, TcpListener, TcpStream, serve};
+use rt::net::{Server, TcpListener, TcpStream};
 
 use crate::curl::{curl, curled};
 use crate::http_server::http_server;
 use crate::socks5::socks5;
-use crate::{LONG, listen};
+use crate::{LONG, listen, shouting};
 
 /// Where nobody listens.
 async fn nobody() -> SocketAddr {
@@ -115,17 +115,7 @@ async fn socks_answers_what_it_does_not_do_by_its_number() {
 #[rt::test(workers = 2)]
 async fn socks_passes_bytes_and_ends_on_in_both_ways() {
     let (proxy, socks) = started().await;
-    let (listener, target) = listen().await;
-    let shout = serve(
-        listener,
-        ServeOptions::default(),
-        |mut stream, _| async move {
-            // The answer comes after the end of the question.
-            let mut question = String::new();
-            stream.read_to_string(&mut question).await?;
-            stream.write_all(question.to_uppercase().as_bytes()).await
-        },
-    );
+    let (shout, target) = shouting().await;
     let [high, low] = target.port().to_be_bytes();
     let go = [5, 1, 0, 1, 127, 0, 0, 1, high, low];
     let mut stream = expect(
