@@ -7,6 +7,7 @@ mod blocking;
 mod endings;
 mod entry;
 mod fork_join;
+mod helping;
 mod panics;
 mod sendable;
 mod shutdown;

@@ -10,6 +10,7 @@ mod fork_board;
 mod idle;
 mod injector;
 mod readiness;
+mod restraint;
 mod returns;
 mod ring;
 mod seat;

@@ -60,6 +60,11 @@ impl Parker {
         self.thread.get().is_some()
     }
 
+    /// Whether there is a token.
+    pub(crate) fn has_token(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == TOKEN
+    }
+
     /// Takes the token if it is there.
     pub(crate) fn take_token(&self) -> bool {
         // ORDERING(token): Acquire, for what the waker wrote.

@@ -74,7 +74,7 @@ pub(crate) fn schedule(task: Task) {
             unsafe { seat.push(task) }
         };
         if n_queued > 1 {
-            shared.wake_for_local();
+            shared.wake_for_local(seat);
         }
     });
 }
@@ -138,7 +138,7 @@ pub(crate) fn submit(shared: &Shared, task: Task) {
         shared.monitor.ensure_started(shared);
         // SAFETY: this thread holds the seat.
         if unsafe { seat.push(task) } > 1 {
-            shared.wake_for_local();
+            shared.wake_for_local(seat);
         }
     });
 }

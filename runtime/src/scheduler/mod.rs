@@ -31,6 +31,7 @@ mod monitor;
 mod numbers;
 mod observed;
 mod poller;
+mod restraint;
 mod run_queue;
 mod samples;
 mod seat;
@@ -409,7 +410,7 @@ impl Shared {
 
     // ---- queues ----
 
-    /// Whether anybody could take a task from anywhere: the parker's look, step 3.
+    /// Whether anybody could take a task from anywhere.
     fn has_work(&self) -> bool {
         !self.injector.is_empty() || self.seats.in_use().any(Seat::has_stealable)
     }
@@ -437,14 +438,6 @@ impl Shared {
         }
         drop(stranded);
         crate::task::abort(task);
-    }
-
-    /// Another worker may help with what is queued here.
-    #[inline]
-    fn wake_for_local(&self) {
-        if self.idle.wants_wake() {
-            self.wake_one();
-        }
     }
 
     /// Wakes a sleeping seat, unless somebody searches already.

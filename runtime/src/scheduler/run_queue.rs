@@ -50,6 +50,10 @@ impl Thief {
         self.stealer.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.stealer.len()
+    }
+
     /// Moves up to half of the queue to `into` and gives one task of it to run.
     pub(crate) fn steal_half(&self, into: &RunQueue) -> Option<Task> {
         loop {

@@ -95,6 +95,8 @@ struct SharedPart {
     thread: AtomicU32,
     /// A spare seat is to be closed.
     is_retiring: AtomicBool,
+    /// Nobody helps for now; see [`restraint`](super::restraint).
+    is_left_alone: AtomicBool,
 }
 
 /// The holder's (Invariant 1).
@@ -141,6 +143,7 @@ impl Seat {
                 n_ended: AtomicU64::new(0),
                 thread: AtomicU32::new(0),
                 is_retiring: AtomicBool::new(false),
+                is_left_alone: AtomicBool::new(false),
             }),
             holder: CachePadded::new(HolderPart {
                 queue,
@@ -185,6 +188,10 @@ impl Seat {
 
     pub(super) fn has_stealable(&self) -> bool {
         !self.shared.thief.is_empty()
+    }
+
+    pub(super) fn n_stealable(&self) -> usize {
+        self.shared.thief.len()
     }
 
     /// Whether there seems to be a task that would run next.
@@ -321,6 +328,16 @@ impl Seat {
         self.shared
             .is_retiring
             .store(is_retiring, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_left_alone(&self) -> bool {
+        self.shared.is_left_alone.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_left_alone(&self, is_left_alone: bool) {
+        self.shared
+            .is_left_alone
+            .store(is_left_alone, Ordering::Relaxed);
     }
 
     // ---- numbers ----

@@ -13,11 +13,12 @@
 //! 1. A `Worker` is made by the thread that holds `seat`, which stays its holder until `lost_seat` says
 //!    otherwise: a task may give the seat away (`block_in_place`).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
+use super::restraint::{NAP, Watched};
 use super::seat::{MAX_INTERVAL, Seat};
 use crate::context;
 use crate::platform::{Parker, Random};
@@ -49,6 +50,10 @@ pub(super) struct Worker<'a> {
     parker: &'a Parker,
     is_searching: Cell<bool>,
     is_home: bool,
+    /// It has stolen since it got up: then it steals without watching first.
+    has_stolen: Cell<bool>,
+    /// Seats it has watched and is about to leave alone.
+    unneeding: RefCell<Vec<usize>>,
     /// How long it may sleep where nothing else wakes it.
     patience: Cell<Option<Duration>>,
 }
@@ -67,6 +72,8 @@ impl<'a> Worker<'a> {
             parker: seat.home(),
             is_searching: Cell::new(true),
             is_home: true,
+            has_stolen: Cell::new(false),
+            unneeding: RefCell::default(),
             patience: Cell::new(None),
         }
     }
@@ -105,6 +112,8 @@ impl<'a> Worker<'a> {
             parker,
             is_searching: Cell::new(false),
             is_home: false,
+            has_stolen: Cell::new(false),
+            unneeding: RefCell::default(),
             patience: Cell::new(None),
         }
     }
@@ -161,7 +170,7 @@ impl<'a> Worker<'a> {
         // SAFETY: Invariant 1.
         let n_queued = unsafe { self.seat.push(task) };
         if n_queued > 1 {
-            self.shared.wake_for_local();
+            self.shared.wake_for_local(self.seat);
         }
     }
 
@@ -189,7 +198,7 @@ impl<'a> Worker<'a> {
         // What a push without a fence may have missed: the pop was one.
         // SAFETY: Invariant 1.
         if unsafe { self.seat.n_queued() } > 0 {
-            self.shared.wake_for_local();
+            self.shared.wake_for_local(self.seat);
         }
         Some(task)
     }
@@ -231,12 +240,24 @@ impl<'a> Worker<'a> {
         let (before, after) = homes.split_at(self.random().below(homes.len()));
         let spares = self.shared.seats.spares();
         for victim in after.iter().chain(before).chain(spares) {
-            if victim.index == self.seat.index || !victim.has_stealable() {
+            if victim.index == self.seat.index || !victim.has_stealable() || victim.is_left_alone()
+            {
                 continue;
+            }
+            if !self.has_stolen.get() {
+                match self.watch(victim) {
+                    Watched::NeedsHelp => {}
+                    Watched::NeedsNone => {
+                        self.unneeding.borrow_mut().push(victim.index);
+                        continue;
+                    }
+                    Watched::Interrupted => return None,
+                }
             }
             // SAFETY: Invariant 1.
             if let Some(task) = unsafe { self.seat.steal_from(victim) } {
                 self.shared.note(Kind::Stole, victim.index);
+                self.has_stolen.set(true);
                 return Some(task);
             }
         }
@@ -247,7 +268,7 @@ impl<'a> Worker<'a> {
     #[cold]
     fn stop_searching_with_work(&self) {
         self.is_searching.set(false);
-        if self.shared.idle.stop_searching_with_work() && self.shared.has_work() {
+        if self.shared.idle.stop_searching_with_work() && self.shared.has_work_to_share() {
             self.shared.wake_one();
         }
     }
@@ -311,13 +332,36 @@ impl<'a> Worker<'a> {
     /// Sleeps until there may be something to do. `is_woken` is one more reason not to.
     pub(super) fn park(&self, is_woken: impl Fn() -> bool) {
         self.shared.note(Kind::ParkBegan, 0);
-        self.sleep(is_woken);
+        self.has_stolen.set(false);
+        self.sleep_or_nap(is_woken);
         if self.has_seat() {
             self.shared.note(Kind::ParkEnded, 0);
         }
     }
 
-    fn sleep(&self, is_woken: impl Fn() -> bool) {
+    /// Sleeps, and leaves those alone meanwhile who need no help: then not for long.
+    fn sleep_or_nap(&self, is_woken: impl Fn() -> bool) {
+        let unneeding = self.unneeding.take();
+        if unneeding.is_empty() {
+            return self.sleep(None, is_woken);
+        }
+        for seat in &unneeding {
+            self.shared.seats.get(*seat).set_left_alone(true);
+        }
+        self.sleep(Some(NAP), is_woken);
+        if self.has_seat() {
+            self.search_regardless();
+        }
+        for seat in unneeding {
+            self.shared.seats.get(seat).set_left_alone(false);
+        }
+        if !self.has_seat() {
+            // Somebody else has to look at what was passed over.
+            self.shared.wake_for_passed_over();
+        }
+    }
+
+    fn sleep(&self, nap: Option<Duration>, is_woken: impl Fn() -> bool) {
         let shared = self.shared;
         let now = shared.clock.now();
         shared.set_coarse(now);
@@ -327,6 +371,9 @@ impl<'a> Worker<'a> {
         let deadline = self.seat.timers.next().min(shared.outside_timers.next());
         let timeout = shared.platform.sleep_limit(now, deadline);
         let timeout = timeout.or(self.patience.get());
+        let timeout = nap.map_or(timeout, |nap| {
+            Some(timeout.map_or(nap, |timeout| timeout.min(nap)))
+        });
         let turn = shared
             .reactor
             .get()
@@ -344,7 +391,7 @@ impl<'a> Worker<'a> {
         // A timer that was set, or a poller that was left, since we looked: whoever did that saw no idle seat.
         let is_needed =
             shared.outside_timers.next() < deadline || (turn.is_none() && shared.is_unattended());
-        let has_work = shared.has_work();
+        let has_work = shared.has_work_to_share();
         if is_needed || is_woken() || has_work || shared.is_stopping() || shared.settle_if_idle() {
             drop(turn);
             if self.get_up() && has_work {
@@ -432,6 +479,11 @@ impl<'a> Worker<'a> {
         }
         self.is_searching.set(true);
         true
+    }
+
+    /// Whether there is something to do but to help other seats.
+    pub(super) fn is_wanted_elsewhere(&self) -> bool {
+        !self.shared.injector.is_empty() || self.parker.has_token() || self.shared.is_stopping()
     }
 
     /// Whether the seat is still ours.
