@@ -7,7 +7,6 @@
 //! Users depend on the facade package `rt-tasks`, where these modules are `rt::net`, `rt::fs` and so on.
 
 #[cfg(feature = "net")]
-mod blocking;
 #[cfg(any(feature = "net", feature = "fs", feature = "process"))]
 mod error;
 

@@ -1,5 +1,5 @@
-//! Threads for work that blocks: `spawn_blocking`, files, name look-ups; and one per core for work that
-//! computes.
+//! Threads for work that blocks: `spawn_blocking` and files; a few more for names of hosts, so that neither waits for the
+//! other; and one per core for work that computes.
 //!
 //! One queue under one short lock; sleepers on a stack, so that the thread that slept last, whose caches are
 //! warm, is woken first, and the others can time out; nobody is woken under the lock. The pool grows by one
@@ -25,6 +25,10 @@ use crate::runtime::Config;
 use crate::scheduler::Shared;
 use crate::shim::lock_std;
 use crate::task::{self, Task};
+
+/// How many names of hosts are asked for at once. A resolver that does not answer holds its thread for some ten seconds,
+/// and those behind it wait.
+pub(crate) const MOST_LOOK_UPS: usize = 32;
 
 /// One piece of work.
 pub(crate) enum Job {

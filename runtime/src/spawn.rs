@@ -335,6 +335,8 @@ pub enum Work {
     Blocking,
     /// It computes.
     Compute,
+    /// It asks for the addresses of a host.
+    LookUp,
 }
 
 /// Spawns a blocking function with a hook: plumbing for the structured forms; for `enter` see [`spawn_hooked`].
@@ -383,6 +385,7 @@ where
     let pool = match work {
         Work::Blocking => &shared.blocking,
         Work::Compute => &shared.compute,
+        Work::LookUp => &shared.look_up,
     };
     let future = Blocking {
         function: Some(function),
@@ -455,6 +458,27 @@ where
         function,
         Plain,
         Work::Compute,
+        None,
+        Location::caller(),
+        |_| None,
+    )
+}
+
+/// As [`spawn_blocking`], for a function that asks for the addresses of a host: plumbing for the crate of sockets.
+///
+/// It has threads of its own. If it shared those of `spawn_blocking`, a program that keeps them busy would see names that
+/// are not resolved in time, and look for a fault in its network.
+#[doc(hidden)]
+#[track_caller]
+pub fn spawn_look_up<F, T>(function: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    spawn_work(
+        function,
+        Plain,
+        Work::LookUp,
         None,
         Location::caller(),
         |_| None,

@@ -5,13 +5,14 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::vec;
 
-use crate::blocking::unblock;
+use rt_tasks_runtime::spawn_look_up;
+
 use crate::error::cannot;
 
 /// What can be turned into addresses: addresses, `"host:port"`, `("host", port)` and lists of addresses.
 ///
 /// It differs from the trait of the same name in the standard library in that it does not block: names are
-/// resolved on the pool for blocking work, and only names.
+/// resolved on threads of their own, and only names.
 pub trait ToSocketAddrs: sealed::Sealed {
     #[doc(hidden)]
     fn target(&self) -> Target<'_>;
@@ -32,7 +33,8 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Resolves the name of a host, on the pool for blocking work.
+/// Resolves the name of a host, on one of 32 threads that do nothing else: however busy those of
+/// [`spawn_blocking`](rt_tasks_runtime::spawn_blocking) are, names do not wait for them.
 ///
 /// # Cancel safety
 ///
@@ -67,12 +69,14 @@ pub(super) async fn resolve(target: &impl ToSocketAddrs) -> io::Result<Vec<Socke
         }
         Target::Name(host, port) => {
             let name = host.to_owned();
-            let asked = unblock(move || {
+            let asked = spawn_look_up(move || {
                 let found = std::net::ToSocketAddrs::to_socket_addrs(&(name.as_str(), port));
                 let found = found.map_err(|error| cannot(format_args!("resolve {name}"), error))?;
                 Ok((found.collect::<Vec<_>>(), name))
             });
-            asked.await?
+            asked
+                .await
+                .unwrap_or_else(|error| Err(io::Error::other(error)))?
         }
     };
     if addresses.is_empty() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::poll_once;
 use rt_tasks_io::net::{ConnectFailures, TcpListener, TcpSocket, TcpStream, lookup_host};
-use rt_tasks_runtime::{block_on, timeout};
+use rt_tasks_runtime::{Builder, block_on, spawn_blocking, timeout};
 
 use crate::alone::{alone, n_descriptors, sole_owner};
 use crate::own_address;
@@ -141,5 +141,48 @@ fn connections_that_are_given_up_are_closed() {
             assert!(timeout(Duration::from_millis(300), racing).await.is_err());
             assert_eq!(n_descriptors(), before);
         });
+    });
+}
+
+#[test]
+fn the_losers_of_a_race_are_closed() {
+    alone("connect::the_losers_of_a_race_are_closed", || {
+        block_on(async {
+            let silent = Silent::new().await;
+            let listener = TcpListener::bind(own_address()).await.unwrap();
+            let open = listener.local_addr().unwrap();
+            let before = n_descriptors();
+            let racing = TcpStream::connect([silent.address, silent.address, open]);
+            let stream = timeout(LONG, racing).await.expect("it waits for ever");
+            assert_eq!(stream.as_ref().unwrap().peer_addr().unwrap(), open);
+            assert_eq!(n_descriptors(), before + 1);
+        });
+    });
+}
+
+/// A program that keeps the threads for blocking work busy must not look as if it had no network.
+#[test]
+fn names_do_not_wait_for_blocking_work() {
+    let runtime = Builder::new().workers(1).blocking_threads(1).build();
+    runtime.unwrap().block_on(async {
+        let (stop, is_over) = std::sync::mpsc::channel::<()>();
+        let busy = spawn_blocking(move || is_over.recv());
+        let looking = timeout(LONG, lookup_host("localhost:80"));
+        let found = looking.await.expect("it waits behind the other work");
+        assert!(found.unwrap().len() > 0);
+        assert!(!busy.is_finished());
+        drop(stop);
+    });
+}
+
+#[test]
+fn addresses_in_digits_ask_nobody() {
+    block_on(async {
+        for (address, port) in [("127.0.0.1", 80), ("::1", 443)] {
+            let found = poll_once(lookup_host((address, port))).await;
+            let found: Vec<_> = found.expect("somebody is asked").unwrap().collect();
+            assert_eq!(found, [SocketAddr::new(address.parse().unwrap(), port)]);
+        }
+        assert!(poll_once(lookup_host("[::1]:80")).await.is_some());
     });
 }

@@ -57,7 +57,7 @@ pub(crate) use seat::Seat;
 pub use shutdown::ShutdownReport;
 pub(crate) use shutdown::shut_down;
 
-use crate::blocking::Pool;
+use crate::blocking::{MOST_LOOK_UPS, Pool};
 use crate::context;
 use crate::debug::Debug;
 use crate::dump::CallerInfo;
@@ -94,6 +94,7 @@ pub(crate) struct Shared {
     poller: Poller,
     pub(crate) blocking: Arc<Pool>,
     pub(crate) compute: Arc<Pool>,
+    pub(crate) look_up: Arc<Pool>,
     pub(crate) config: Config,
     coarse_millis: AtomicU32,
     n_spawned_outside: AtomicU64,
@@ -181,6 +182,7 @@ impl Shared {
             poller: Poller::new(),
             blocking: Pool::new("blocking", config.blocking_threads, &config),
             compute: Pool::new("compute", n_cores, &config),
+            look_up: Pool::new("look-up", MOST_LOOK_UPS, &config),
             coarse_millis: AtomicU32::new(0),
             n_spawned_outside: AtomicU64::new(0),
             n_ended_outside: AtomicU64::new(0),
@@ -397,8 +399,13 @@ impl Shared {
         }
     }
 
+    /// The pools for what must not run on a seat.
+    fn pools(&self) -> [&Arc<Pool>; 3] {
+        [&self.blocking, &self.compute, &self.look_up]
+    }
+
     fn is_busy_blocking(&self) -> bool {
-        self.blocking.is_busy() || self.compute.is_busy()
+        self.pools().into_iter().any(|pool| pool.is_busy())
     }
 
     fn wake_closer(&self) {

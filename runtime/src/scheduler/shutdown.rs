@@ -106,8 +106,9 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
     // A seat that is parked from now on sees the flag, or `send_home` sees its bit.
     shared.idle.fence_after_push();
     shared.injector.close();
-    shared.blocking.close();
-    shared.compute.close();
+    for pool in shared.pools() {
+        pool.close();
+    }
     let latest = deadline.max(Instant::now() + LEAST_WAIT);
     report.stuck_workers = send_home(
         shared,
@@ -116,7 +117,7 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
     let is_empty = report.stuck_workers == 0 && may_touch_local && drop_the_rest(shared, latest);
     report.stuck_blocking = shared
         .platform
-        .block(|| shared.blocking.join(latest) + shared.compute.join(latest));
+        .block(|| shared.pools().map(|pool| pool.join(latest)).iter().sum());
     if let Some(reactor) = shared.reactor.get() {
         if shared.debug.is_some() && reactor.n_sources() > 0 {
             shared.report(Unhandled::left_open(reactor.n_sources()));
