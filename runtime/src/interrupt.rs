@@ -7,6 +7,10 @@
 //!    stays, so without it SIGINT would be ignored for the rest of the process.
 //! 2. While a body runs: SIGINT has its default effect from now on.
 //! 3. Tell the listeners.
+//!
+//! A press that comes while a body begins or ends must not fall between these: it is heard by the body or has its default
+//! effect. So SIGINT loses that effect when everybody is in place, and not before. When the last body ends it gets it back
+//! before action 2 goes.
 
 use std::future::Future;
 use std::io::{self, Write};
@@ -129,6 +133,7 @@ impl<F: Future> Future for Interruptible<F> {
             if listener.poll(cx).is_ready() {
                 this.scope.cancel_with("Ctrl-C");
                 *this.listener = None;
+                is_cancelling();
             }
         }
         this.body.poll(cx)
@@ -150,6 +155,21 @@ struct Bodies {
     at_first: Option<SigId>,
 }
 
+impl Bodies {
+    /// Whether SIGINT is to have its default effect from now on.
+    fn set_default(&self, is_default: bool) {
+        if let Some(has_default) = &self.has_default {
+            has_default.store(is_default, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A body has heard of SIGINT: the next one ends the process. The handler has seen to that, unless the press came while the
+/// body began.
+fn is_cancelling() {
+    lock_std(&BODIES).set_default(true);
+}
+
 /// One body runs.
 struct Watch;
 
@@ -159,19 +179,23 @@ impl Watch {
         let has_default = match &bodies.has_default {
             Some(has_default) => has_default.clone(),
             None => {
-                let has_default = Arc::new(AtomicBool::new(false));
+                let is_default = !signals::is_listened_to(SIGINT);
+                let has_default = Arc::new(AtomicBool::new(is_default));
                 flag::register_conditional_default(SIGINT, has_default.clone())?;
                 bodies.has_default.insert(has_default).clone()
             }
         };
+        let listener = Listener::quiet(SIGINT)?;
         if bodies.n_running == 0 {
-            has_default.store(false, Ordering::Relaxed);
-            bodies.at_first = Some(flag::register(SIGINT, has_default)?);
+            let was_default = has_default.load(Ordering::Relaxed);
+            bodies.at_first = Some(flag::register(SIGINT, has_default.clone())?);
+            // Where it was not, a press has been heard since the listener is there, and this may be its mark.
+            if was_default {
+                has_default.store(false, Ordering::Relaxed);
+            }
         }
         bodies.n_running += 1;
-        drop(bodies);
-        let watch = Self;
-        Ok((watch, Listener::quiet(SIGINT)?))
+        Ok((Self, listener))
     }
 }
 
@@ -179,20 +203,21 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let mut bodies = lock_std(&BODIES);
         bodies.n_running -= 1;
-        if bodies.n_running == 0 {
-            bodies.at_first.take().map(unregister);
-            let is_default = !signals::is_listened_to(SIGINT);
-            if let Some(has_default) = &bodies.has_default {
-                has_default.store(is_default, Ordering::Relaxed);
-            }
+        if bodies.n_running > 0 {
+            return;
         }
+        let is_default = !signals::is_listened_to(SIGINT);
+        bodies.set_default(is_default);
+        bodies.at_first.take().map(unregister);
+        // Action 2 may have been taken in between, and somebody else has heard of it.
+        bodies.set_default(is_default);
     }
 }
 
 /// Somebody listens to SIGINT, which therefore has no longer its default effect. While bodies run they decide.
 pub(crate) fn is_heard() {
     let bodies = lock_std(&BODIES);
-    if let (0, Some(has_default)) = (bodies.n_running, &bodies.has_default) {
-        has_default.store(false, Ordering::Relaxed);
+    if bodies.n_running == 0 {
+        bodies.set_default(false);
     }
 }

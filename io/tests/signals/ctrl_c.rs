@@ -2,19 +2,27 @@
 //!
 //! Each test is a program in a process of its own, which says on its standard error output how far it is.
 
+use std::hint;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{self, Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rt_tasks_runtime::{Builder, Runtime, catch_cancel, defer, sleep, spawn};
 use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::SIGINT;
+use signal_hook::low_level::raise;
 
 use super::support::{is_inside, this_test};
 
 /// Longer than any test takes.
 const FOR_EVER: Duration = Duration::from_secs(1000);
+
+/// No delay that a test asks for.
+const NOT_YET: u64 = u64::MAX;
 
 fn runtime() -> Runtime {
     let builder = Builder::new().workers(2).grace(FOR_EVER);
@@ -167,6 +175,52 @@ fn a_body_that_catches_it_returns_and_then_it_has_its_usual_effect() {
     program.says("outside");
     program.press_ctrl_c();
     assert_eq!(program.end().0.signal(), Some(2));
+}
+
+/// Where a runtime begins or ends to listen, a press is heard by its body or has its usual effect.
+#[test]
+fn one_that_comes_as_a_body_begins_is_not_lost() {
+    let test = "ctrl_c::one_that_comes_as_a_body_begins_is_not_lost";
+    if is_inside() {
+        let runtime = runtime();
+        runtime.block_on(async {});
+        let began = Arc::new(AtomicU64::new(NOT_YET));
+        let theirs = began.clone();
+        thread::spawn(move || {
+            loop {
+                let mut delay = NOT_YET;
+                while delay == NOT_YET {
+                    delay = theirs.swap(NOT_YET, SeqCst);
+                    hint::spin_loop();
+                }
+                let since = Instant::now();
+                while since.elapsed() < Duration::from_micros(delay) {
+                    hint::spin_loop();
+                }
+                raise(SIGINT).unwrap();
+            }
+        });
+        // Earlier each time, until it is too early and the process ends. Each process begins elsewhere.
+        let latest = u64::from(
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap()
+                .subsec_nanos(),
+        ) % 300;
+        for delay in (0..=latest).rev().step_by(5) {
+            began.store(delay, SeqCst);
+            let body = catch_cancel(sleep(Duration::from_secs(20)));
+            if runtime.block_on(body).is_ok() {
+                eprintln!("lost after {delay} µs");
+                process::exit(1);
+            }
+        }
+        raise(SIGINT).unwrap();
+    }
+    for _ in 0..25 {
+        let (status, rest) = Program::start(test).end();
+        assert_eq!(status.signal(), Some(2), "{status}: {rest:?}");
+    }
 }
 
 #[test]
