@@ -18,7 +18,7 @@ use crate::park;
 use crate::stats::QueueStats;
 
 pub use errors::{ShutDown, TaskDoneError, TryGetError, TryPutError};
-pub use futures::{Get, Items, Join, Put, Take};
+pub use futures::{Get, Items, Join, NextItem, Put, Take};
 pub use job::Job;
 pub(crate) use slot::{Reserve, Slot};
 pub use store::{Fifo, Lifo, Ranked};

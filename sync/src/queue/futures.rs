@@ -235,17 +235,76 @@ impl<T, S> Items<T, S> {
     }
 }
 
+impl<T, S: Store<T>> Items<T, S> {
+    /// Waits for the next item; `None` when the queue is shut down and empty.
+    ///
+    /// It goes before the function of the same name that all streams have from a library. That one does not tell the stream
+    /// when it is given up.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call gives up its place in the line. An item that was for it goes to the next in line.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// let queue = rt_tasks_sync::Queue::unbounded();
+    /// let mut items = queue.stream();
+    /// queue.try_put("letter").unwrap();
+    /// assert_eq!(items.next().await, Some("letter"));
+    /// queue.shutdown();
+    /// assert_eq!(items.next().await, None);
+    /// # });
+    /// ```
+    #[allow(clippy::should_implement_trait)] // It is awaited.
+    pub fn next(&mut self) -> NextItem<'_, T, S> {
+        NextItem { items: self }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let get = self.get.as_mut().project();
+        get.shared.poll_get(get.waiter.as_ref(), cx).map(Result::ok)
+    }
+}
+
 impl<T, S: Store<T>> Stream for Items<T, S> {
     type Item = T;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let get = self.get.as_mut().project();
-        get.shared.poll_get(get.waiter.as_ref(), cx).map(Result::ok)
+        self.poll(cx)
     }
 }
 
 impl<T, S> fmt::Debug for Items<T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Items").field(&self.get.waiter).finish()
+    }
+}
+
+/// Takes the next item; made by [`Items::next`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct NextItem<'a, T, S = Fifo<T>> {
+    items: &'a mut Items<T, S>,
+}
+
+impl<T, S: Store<T>> Future for NextItem<'_, T, S> {
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.items.poll(cx)
+    }
+}
+
+impl<T, S> Drop for NextItem<'_, T, S> {
+    fn drop(&mut self) {
+        let get = self.items.get.as_mut().project();
+        get.shared.leave_get(get.waiter.as_ref());
+    }
+}
+
+impl<T, S> fmt::Debug for NextItem<'_, T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("NextItem").field(&self.items).finish()
     }
 }

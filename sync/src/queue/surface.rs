@@ -371,7 +371,11 @@ macro_rules! surface {
             /// # Cancel safety
             ///
             /// As for [`get`](Self::get): a stream that is dropped has taken what it returned and nothing
-            /// else.
+            /// else, and so has a call of [`Items::next`].
+            ///
+            /// A stream that has had to wait in another way, in a combinator for example, keeps its place in the line
+            /// until it is dropped. If nobody polls it meanwhile, an item that was for it waits too, and the others
+            /// behind it get the next.
             ///
             /// # Examples
             ///

@@ -245,6 +245,35 @@ fn q5_getters_behind_a_promised_item_end_when_it_is_taken_or_get_it() {
     }
 }
 
+/// Q2: also a stream that goes on later does not keep what a call of it was promised, and loses nothing.
+#[test]
+fn q2_a_call_of_a_stream_that_is_given_up_passes_its_item_on() {
+    let queue = Queue::unbounded();
+    let mut items = queue.stream();
+    let given_up = waiting(items.next());
+    let mut getter = waiting(queue.get());
+    queue.try_put(1).unwrap();
+    getter.pending();
+    drop(given_up);
+    assert_eq!(getter.ready(), Ok(1));
+    // It begins anew, at the end of the line.
+    let mut getter = waiting(queue.get());
+    let mut next = waiting(items.next());
+    queue.try_put(2).unwrap();
+    assert_eq!(getter.ready(), Ok(2));
+    queue.try_put(3).unwrap();
+    assert_eq!(next.ready(), Some(3));
+    drop(next);
+    // One that waits as any stream does keeps its item, until it is dropped.
+    let polled = waiting(StreamExt::next(&mut items));
+    let mut getter = waiting(queue.get());
+    queue.try_put(4).unwrap();
+    drop(polled);
+    getter.pending();
+    drop(items);
+    assert_eq!(getter.ready(), Ok(4));
+}
+
 /// Q6.
 #[test]
 fn q6_shutdown_now_returns_what_was_in_the_queue() {
