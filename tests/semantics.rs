@@ -45,35 +45,13 @@ fn rule(word: &str) -> Option<Rule> {
     is_rule.then(|| Some((letter, number.parse().ok()?)))?
 }
 
-/// The name of the function that a line begins.
-fn function_name(line: &str) -> Option<&str> {
-    let rest = line.trim_start();
-    let rest = rest.strip_prefix("async ").unwrap_or(rest);
-    rest.strip_prefix("fn ")?.split(['(', '<']).next()
-}
-
-/// Whether an attribute makes a function a test.
-fn is_test_attribute(line: &str) -> bool {
-    let line = line.trim_start();
-    line.starts_with("#[test]")
-        || line.starts_with("#[rt::test")
-        || line.starts_with("#[crate::test")
-}
-
 /// All tests of the workspace that name a rule.
 fn tests_of(workspace: &Workspace) -> Tests {
     let mut tests = Tests::new();
     for file in workspace.files.iter().filter(|file| file.is_rust()) {
-        let mut is_test = false;
-        for line in file.code.lines() {
-            is_test |= is_test_attribute(line);
-            let Some(name) = function_name(line) else {
-                continue;
-            };
-            if std::mem::take(&mut is_test) {
-                for rule in name.split('_').map_while(rule) {
-                    tests.entry(rule).or_default().insert(name.to_owned());
-                }
+        for name in file.tests() {
+            for rule in name.split('_').map_while(rule) {
+                tests.entry(rule).or_default().insert(name.to_owned());
             }
         }
     }

@@ -87,6 +87,46 @@ impl SourceFile {
     }
 }
 
+impl SourceFile {
+    /// The names of the tests in it: functions with an attribute that makes them one, and those in an `on_both!`, which
+    /// runs each on two kinds of streams.
+    pub(crate) fn tests(&self) -> Vec<&str> {
+        let mut tests = Vec::new();
+        let (mut is_test, mut is_macro) = (false, false);
+        for line in self.code.lines() {
+            is_test |= is_test_attribute(line);
+            match line {
+                "on_both! {" => is_macro = true,
+                "}" => is_macro = false,
+                _ => {}
+            }
+            if let Some(name) = function_name(line) {
+                // Functions inside of a test stand further in.
+                let is_in_macro = is_macro && line.find(|c| c != ' ') == Some(4);
+                if std::mem::take(&mut is_test) || is_in_macro {
+                    tests.push(name);
+                }
+            }
+        }
+        tests
+    }
+}
+
+/// The name of the function that a line begins.
+fn function_name(line: &str) -> Option<&str> {
+    let rest = line.trim_start();
+    let rest = rest.strip_prefix("async ").unwrap_or(rest);
+    rest.strip_prefix("fn ")?.split(['(', '<']).next()
+}
+
+/// Whether an attribute makes a function a test.
+fn is_test_attribute(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("#[test]")
+        || line.starts_with("#[rt::test")
+        || line.starts_with("#[crate::test")
+}
+
 fn is_cfg_test(line: &str) -> bool {
     let line = line.trim_start();
     line.starts_with("#[cfg(test") || line.starts_with("#[cfg(all(test")
@@ -242,4 +282,13 @@ fn unit_tests_and_models_are_no_product() {
             .product_lines()
             .is_empty()
     );
+}
+
+#[test]
+fn tests_are_found_by_their_attribute_and_in_a_macro_that_makes_them() {
+    let text = "#[test]\nfn one() {\n    fn inner() {}\n}\nfn helper() {}\n#[rt::test(workers = 2)]\n\
+                async fn two() {}\non_both! {\n    async fn three(pair: _S) {\n        fn inner() {}\n    }\n}\n\
+                impl A {\n    fn four() {}\n}\n";
+    let file = SourceFile::new("tests/a.rs", text);
+    assert_eq!(file.tests(), ["one", "two", "three"]);
 }

@@ -213,6 +213,31 @@ async fn send_some<W: TakesFile>(copying: &mut CopyFile<'_, W>) {
 }
 
 #[test]
+fn a_file_that_shrinks_while_it_is_sent_ends_there() {
+    block_on(async {
+        let folder = fs::TempDir::new().await.unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, bytes(8_000_000)).await.unwrap();
+        let file = fs::File::open(&path).await.unwrap();
+        let (mut near, mut far) = connection().await;
+        let mut copying = copy_file(&file, &mut near);
+        send_some(&mut copying).await;
+        let shrinking = std::fs::OpenOptions::new().write(true).open(&path);
+        shrinking.unwrap().set_len(1_000).unwrap();
+        let reading = spawn(async move {
+            let mut read = Vec::new();
+            far.read_to_end(&mut read).await.unwrap();
+            read
+        });
+        let n_sent = copying.await.unwrap();
+        drop(near);
+        let read = reading.await.unwrap();
+        assert!((1_000..8_000_000).contains(&n_sent), "{n_sent}");
+        assert!(read.len() as u64 == n_sent && read[..1_000] == bytes(1_000));
+    });
+}
+
+#[test]
 fn a_file_is_sent_to_unix_sockets_and_pipes_too() {
     block_on(async {
         let file = fs::File::open("/proc/self/exe").await.unwrap();

@@ -109,6 +109,31 @@ fn a_call_that_is_given_up_is_continued_by_the_next() {
 }
 
 #[test]
+fn the_end_before_the_separator_gives_what_came() {
+    block_on(async {
+        let mut input = BufReader::with_capacity(2, Drip::new("partial", 3));
+        let mut piece = Vec::new();
+        // Whether it ends within the limit, or at it.
+        let found = read_until_any(&mut input, &[b";"], 100, &mut piece).await;
+        assert_eq!((found.unwrap(), &piece[..]), (None, &b"partial"[..]));
+        let reached = read_until_any(&mut input, &[b";"], 7, &mut piece).await;
+        assert_eq!(reached.unwrap_err().kind(), ErrorKind::InvalidData);
+        // The end stays, and is told apart from an empty piece.
+        piece.clear();
+        let found = read_until_any(&mut input, &[b";"], 7, &mut piece).await;
+        assert!(found.unwrap().is_none() && piece.is_empty());
+        // Of so many bytes as were asked for, as well.
+        let mut buffer = [0; 10];
+        let short = Drip::new("short", 2).read_exact(&mut buffer).await;
+        assert_eq!(short.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(&buffer[..6], b"short\0");
+        let mut came = Vec::new();
+        let n_read = Drip::new("short", 2).take(10).read_to_end(&mut came).await;
+        assert_eq!((n_read.unwrap(), &came[..]), (5, &b"short"[..]));
+    });
+}
+
+#[test]
 #[should_panic = "without a separator there is nothing to read up to"]
 fn an_empty_separator_is_a_mistake() {
     let mut input = &b"text"[..];

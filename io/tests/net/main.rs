@@ -2,6 +2,8 @@
 
 mod alone;
 mod connect;
+#[cfg(target_os = "linux")]
+mod crowd;
 mod datagrams;
 mod faults;
 mod pipes;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::poll_once;
 use rt_tasks_io::io::{AsyncReadExt, AsyncWriteExt};
-use rt_tasks_io::net::{ServeOptions, TcpListener, TcpStream, serve};
+use rt_tasks_io::net::{ServeOptions, Server, TcpListener, TcpStream, serve};
 use rt_tasks_runtime::{
     Builder, CancelScope, Handle, block_on, cancelled, defer, sleep, spawn, timeout, yield_now,
 };
@@ -288,6 +288,37 @@ fn a_server_that_accepts_no_more_serves_on() {
         assert!(poll_once(&mut join).await.is_none());
         drop(client);
         join.await;
+    });
+}
+
+/// The last connection, the end of accepting and who waits for both meet in every order.
+#[test]
+fn the_end_of_a_server_is_heard_whenever_it_comes() {
+    let runtime = Builder::new().workers(4).build().unwrap();
+    runtime.block_on(async {
+        for round in 0..300 {
+            let (listener, address) = listen().await;
+            let server = Arc::new(serve(listener, ServeOptions::default(), echo));
+            let clients = [answered(address).await, answered(address).await];
+            let wait = |server: &Arc<Server>| {
+                let server = server.clone();
+                spawn(async move { server.join().await })
+            };
+            let mut waiters = vec![wait(&server)];
+            let leaving = clients.map(|client| spawn(async move { drop(client) }));
+            waiters.push(wait(&server));
+            if round % 2 == 0 {
+                yield_now().await;
+            }
+            drop(server.stop_accepting());
+            waiters.push(wait(&server));
+            for waiter in waiters {
+                let heard = timeout(LONG, waiter).await;
+                heard.expect("nobody told of the end").unwrap();
+            }
+            assert!(server.n_clients() == 0 && !server.is_accepting());
+            drop(leaving);
+        }
     });
 }
 

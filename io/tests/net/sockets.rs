@@ -78,6 +78,30 @@ fn a_port_can_be_shared_by_those_who_agree() {
 }
 
 #[test]
+fn a_listener_on_every_address_of_ipv6_takes_ipv4_too() {
+    block_on(async {
+        let listener = match TcpListener::bind("[::]:0").await {
+            Ok(listener) => listener,
+            Err(error) => {
+                eprintln!("SKIPPED a_listener_on_every_address_…: {error}");
+                return;
+            }
+        };
+        if socket2::SockRef::from(&listener).only_v6().unwrap() {
+            eprintln!("SKIPPED a_listener_on_every_address_…: the system keeps IPv4 apart");
+            return;
+        }
+        let port = listener.local_addr().unwrap().port();
+        for here in ["127.0.0.1", "::1"] {
+            let client = TcpStream::connect((here, port)).await.unwrap();
+            let (_server, peer) = listener.accept().await.unwrap();
+            assert_eq!(peer.port(), client.local_addr().unwrap().port());
+            assert!(peer.is_ipv6(), "as an address of IPv6, {peer}");
+        }
+    });
+}
+
+#[test]
 fn errors_of_sockets_name_the_address() {
     block_on(async {
         let listener = TcpListener::bind(own_address()).await.unwrap();

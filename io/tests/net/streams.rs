@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use futures_lite::future::{poll_once, zip};
 use rt_tasks_io::io::{AsyncReadExt, AsyncWriteExt};
@@ -117,6 +118,22 @@ on_both! {
         far.readable().await.unwrap();
         drop(far);
         assert_eq!(near.read(&mut [0; 8]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    }
+
+    async fn closing_waits_for_nobody(pair: _Stream) {
+        // Neither for what this end has not read, nor for the other one to end.
+        let (mut near, mut far) = pair().await;
+        far.write_all(b"unread").await.unwrap();
+        near.readable().await.unwrap();
+        assert!(poll_once(near.close()).await.is_some());
+        assert!(poll_once(near.close()).await.is_some());
+        assert_eq!(far.read(&mut [0; 8]).await.unwrap(), 0);
+        // Nor when the other one has ended before.
+        far.close().await.unwrap();
+        let mut text = String::new();
+        near.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "unread");
+        near.close().await.unwrap();
     }
 
     async fn bytes_of_short_and_scattered_reads_are_whole(pair: _Stream) {
@@ -257,6 +274,48 @@ on_both! {
         for waiter in waiters {
             waiter.await.unwrap().unwrap();
         }
+    }
+
+    async fn a_wait_that_is_given_up_as_its_event_comes_leaves_it_to_the_others(pair: _Stream) {
+        for _ in 0..100 {
+            let (near, mut far) = pair().await;
+            // It is not known before that there is nothing.
+            assert!(poll_once((&near).read(&mut [0; 8])).await.is_none());
+            let mut given_up = Box::pin(near.readable());
+            assert!(poll_once(given_up.as_mut()).await.is_none());
+            let mut other = Box::pin(near.readable());
+            assert!(poll_once(other.as_mut()).await.is_none());
+            far.write_all(b"x").await.unwrap();
+            // It is told, and is gone before it can say so.
+            drop(given_up);
+            other.await.unwrap();
+            assert_eq!((&near).read(&mut [0; 8]).await.unwrap(), 1);
+        }
+    }
+
+    async fn a_stream_that_is_always_ready_lets_others_run(pair: _Stream) {
+        let (mut near, mut far) = pair().await;
+        let runs = Arc::new(AtomicUsize::new(0));
+        let theirs = runs.clone();
+        let other = spawn(async move {
+            loop {
+                theirs.fetch_add(1, Relaxed);
+                yield_now().await;
+            }
+        });
+        let busy = spawn(async move {
+            let before = runs.load(Relaxed);
+            for n_rounds in 0.. {
+                near.write_all(b"x").await.unwrap();
+                far.read_exact(&mut [0; 1]).await.unwrap();
+                if runs.load(Relaxed) > before + 3 {
+                    break;
+                }
+                assert!(n_rounds < 1_000_000, "the other one never runs");
+            }
+        });
+        busy.await.unwrap();
+        other.cancel();
     }
 
     async fn halves_go_to_two_tasks_and_come_back(pair: _Stream) {

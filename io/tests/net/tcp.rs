@@ -200,6 +200,23 @@ fn a_reset_is_an_error_and_wakes_the_reader() {
     });
 }
 
+/// The error is not lost with the read that waited for it, it comes once, and the end after it.
+#[test]
+fn a_reset_after_a_read_was_given_up_is_told_to_the_next() {
+    block_on(async {
+        let (mut near, far) = pair().await;
+        let mut buffer = [0; 8];
+        assert!(poll_once(near.read(&mut buffer)).await.is_none());
+        far.set_linger(Some(Duration::ZERO)).unwrap();
+        drop(far);
+        let told = near.read(&mut buffer).await.unwrap_err();
+        assert_eq!(told.kind(), ErrorKind::ConnectionReset);
+        assert_eq!(near.read(&mut buffer).await.unwrap(), 0);
+        let broken = near.write(b"anybody there?").await.unwrap_err();
+        assert_eq!(broken.kind(), ErrorKind::BrokenPipe);
+    });
+}
+
 #[test]
 fn a_dropped_read_loses_no_byte() {
     block_on(async {

@@ -10,7 +10,7 @@ use rt_tasks_io::process::{Child, Command};
 use rt_tasks_io::signal::SignalKind;
 use rt_tasks_runtime::{Builder, block_on, spawn, timeout};
 
-use super::support::{eventually, expect_passed, is_inside, ms, this_test};
+use super::support::{children, eventually, expect_passed, is_inside, ms, this_test};
 use super::{piped, shell};
 
 /// Longer than any test takes.
@@ -100,6 +100,22 @@ fn several_may_wait_and_who_gives_up_takes_nothing() {
             assert_eq!(status.unwrap().code(), Some(7));
         }
         assert_eq!(child.try_wait().unwrap().unwrap().code(), Some(7));
+    });
+}
+
+#[test]
+fn one_that_ended_before_anybody_waited_is_known_to_all_who_do() {
+    block_on(async {
+        let mut child = shell("exit 7").spawn().unwrap();
+        eventually("it has ended", || child.try_wait().unwrap().is_some());
+        let waiting = poll_once(child.wait()).await.expect("it is known");
+        assert_eq!(waiting.unwrap().code(), Some(7));
+        // Not even looked at.
+        let mut child = shell("exit 8").spawn().unwrap();
+        let id = child.id();
+        eventually("it is a zombie", || children().contains(&(id, 'Z')));
+        assert_eq!(child.wait().await.unwrap().code(), Some(8));
+        assert!(!children().iter().any(|(other, _)| *other == id));
     });
 }
 

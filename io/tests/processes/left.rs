@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_lite::future::poll_once;
 use rt_tasks_io::io::{AsyncReadExt, AsyncWriteExt};
 use rt_tasks_io::process::{Command, Stdio};
+use rt_tasks_io::signal::{SignalKind, unix};
 use rt_tasks_runtime::{Builder, block_on, spawn, timeout};
 
 use super::support::{alone, children, eventually, ms, n_open, n_threads};
@@ -194,4 +195,78 @@ fn a_shutdown_does_not_wait_for_programs() {
         assert!(block_on(waiting).unwrap_err().is_cancelled());
         eventually("it was killed with its task", || children().is_empty());
     });
+}
+
+/// Wherever a future is given up, between any two steps of the program, its program is killed and waited for.
+#[test]
+fn what_is_given_up_at_any_step_leaves_no_program_and_no_descriptor() {
+    alone(
+        "left::what_is_given_up_at_any_step_leaves_no_program_and_no_descriptor",
+        || {
+            let runtime = Builder::new().workers(2).build().unwrap();
+            let round = |n_polls: usize| {
+                runtime.block_on(async {
+                    let mut command = shell("echo begun; cat; echo over >&2; exec sleep 0.01");
+                    command.kill_on_drop(true).stdin(Stdio::piped());
+                    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                    let mut output = command.spawn().unwrap().communicate("input");
+                    for _ in 0..n_polls {
+                        if poll_once(&mut output).await.is_some() {
+                            return true;
+                        }
+                        // Polled again when something has happened, or has not.
+                        rt_tasks_runtime::sleep(ms(1)).await;
+                    }
+                    false
+                })
+            };
+            let all_are_gone = || {
+                // In this order: who waits for them has begun by then, and has a name.
+                eventually("all are gone", || children().is_empty());
+                eventually("nobody waits for them", || !has_thread("rt-reaper"));
+            };
+            round(1);
+            all_are_gone();
+            let before = n_open();
+            let mut n_through = 0;
+            for n_polls in (0..20).chain([200; 3]) {
+                n_through += usize::from(round(n_polls));
+            }
+            assert!(n_through >= 3, "{n_through} came to their end");
+            all_are_gone();
+            assert_eq!(n_open(), before);
+        },
+    );
+}
+
+/// Whoever watches children by SIGCHLD is not disturbed: its handler stays, and it hears of programs that are waited for here.
+#[test]
+fn waiting_leaves_the_signal_of_ending_children_alone() {
+    alone(
+        "left::waiting_leaves_the_signal_of_ending_children_alone",
+        || {
+            block_on(async {
+                shell("exit 0").status().await.unwrap();
+                drop(shell("exit 0").kill_on_drop(true).spawn().unwrap());
+                eventually("nobody is left", || children().is_empty());
+                assert!(!is_caught(17), "SIGCHLD has its default effect");
+                let mut ending = unix(SignalKind::CHILD).unwrap();
+                assert!(is_caught(17));
+                let status = shell("exit 3").status().await.unwrap();
+                assert_eq!(status.code(), Some(3));
+                timeout(Duration::from_secs(30), ending.recv())
+                    .await
+                    .expect("its listener hears of it");
+            });
+        },
+    );
+}
+
+/// Whether this process has a handler for a signal.
+fn is_caught(signal: u32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let mut lines = status.lines();
+    let caught = lines.find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    let caught = u64::from_str_radix(caught.trim(), 16).unwrap();
+    caught & (1 << (signal - 1)) != 0
 }

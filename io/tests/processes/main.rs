@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 mod ends;
+mod groups;
 mod left;
 mod pipes;
 #[path = "../support/mod.rs"]

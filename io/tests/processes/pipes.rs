@@ -1,6 +1,8 @@
 //! What goes into programs and what comes out of them.
 
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 
 use futures_lite::future::{poll_once, zip};
 use rt_tasks_io::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -152,5 +154,32 @@ fn what_was_set_for_input_and_output_counts() {
         let mut child = shell("true").spawn().unwrap();
         assert!(child.stdin.is_none() && child.stdout.is_none() && child.stderr.is_none());
         child.wait().await.unwrap();
+    });
+}
+
+#[test]
+fn a_program_that_is_given_no_input_reads_its_end() {
+    block_on(async {
+        let output = piped("cat; echo over").communicate("").await.unwrap();
+        assert_eq!(output.stdout, b"over\n");
+        let output = piped("cat; echo over").wait_with_output().await.unwrap();
+        assert_eq!(output.stdout, b"over\n");
+    });
+}
+
+#[test]
+fn both_outputs_may_go_into_one_pipe() {
+    block_on(async {
+        let (near, far) = UnixStream::pair().unwrap();
+        let mut command = shell("echo one; echo two >&2; echo three");
+        command.stdout(OwnedFd::from(far.try_clone().unwrap()));
+        command.stderr(OwnedFd::from(far));
+        assert!(command.status().await.unwrap().success());
+        // The command keeps what the next program would be given.
+        drop(command);
+        let mut near = rt_tasks_io::net::UnixStream::from_std(near).unwrap();
+        let mut said = String::new();
+        near.read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, "one\ntwo\nthree\n");
     });
 }
