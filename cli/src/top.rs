@@ -2,17 +2,22 @@
 //!
 //! Two threads wait, one for keys and one for answers, so that a process which is slow to answer does not make the
 //! keys slow. The thread that draws gets what they bring. The terminal is as it was before when the view ends, also by
-//! a panic on whichever thread.
+//! a panic on whichever thread, and by a signal that asks the command to end, for which a third thread waits.
 
 use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::{flag, low_level};
 
 use crate::client::{Error, Question, ask};
 use crate::draw::draw;
@@ -27,6 +32,8 @@ enum News {
     /// Something of the terminal: a key, another size.
     Terminal(Event),
     Answer(Result<Dumps, Error>, Instant),
+    /// The command is asked to end.
+    Signal(i32),
     /// One of the threads has ended, which none does unless something is wrong.
     Ended,
 }
@@ -42,13 +49,30 @@ pub(crate) fn run(id: u32, interval: Duration) -> Result<ExitCode, Error> {
     let mut view = View::new(id, interval);
     let first = look(id)?;
     view.take(first, Instant::now());
-    with_terminal(|terminal| show(terminal, &mut view))
-        .map_err(Error::Terminal)
-        .map(|()| ExitCode::SUCCESS)
+    let asked = requests_to_end()
+        .and_then(|signals| with_terminal(|terminal| show(terminal, &mut view, signals)))
+        .map_err(Error::Terminal)?;
+    if let Some(signal) = asked {
+        // Whoever sent it is told that it had its effect.
+        low_level::emulate_default_handler(signal).map_err(Error::Terminal)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The signals that ask the command to end. A second one ends it whatever it does, as if nobody listened: it may be
+/// stuck in a terminal that takes nothing.
+fn requests_to_end() -> io::Result<Signals> {
+    let signals = [SIGTERM, SIGHUP, SIGINT];
+    for signal in signals {
+        let is_second = Arc::new(AtomicBool::new(false));
+        flag::register_conditional_default(signal, is_second.clone())?;
+        flag::register(signal, is_second)?;
+    }
+    Signals::new(signals)
 }
 
 /// Lends the terminal to `body`, and takes it back whatever happens.
-fn with_terminal(body: impl FnOnce(&mut DefaultTerminal) -> io::Result<()>) -> io::Result<()> {
+fn with_terminal<T>(body: impl FnOnce(&mut DefaultTerminal) -> io::Result<T>) -> io::Result<T> {
     // This also sees to it that a panic restores the terminal before it is printed.
     let mut terminal = ratatui::try_init()?;
     let shown = body(&mut terminal);
@@ -76,13 +100,24 @@ impl Drop for Reports {
     }
 }
 
-fn show(terminal: &mut DefaultTerminal, view: &mut View) -> io::Result<()> {
+/// Shows the view until somebody quits; returns the signal, if it was one.
+fn show(
+    terminal: &mut DefaultTerminal,
+    view: &mut View,
+    mut signals: Signals,
+) -> io::Result<Option<i32>> {
     let (id, interval) = (view.process, view.interval);
     let (sender, news) = mpsc::channel();
     let keys = Reports(sender.clone());
     thread::spawn(
         move || while event::read().is_ok_and(|event| keys.tell(News::Terminal(event))) {},
     );
+    let requests = Reports(sender.clone());
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            requests.tell(News::Signal(signal));
+        }
+    });
     let (wants, wanted) = mpsc::channel();
     let answers = Reports(sender);
     thread::spawn(move || {
@@ -99,7 +134,7 @@ fn show(terminal: &mut DefaultTerminal, view: &mut View) -> io::Result<()> {
         match news.recv_timeout(patience) {
             Ok(News::Terminal(event)) => {
                 if react(view, &event).is_break() {
-                    return Ok(());
+                    return Ok(None);
                 }
             }
             Ok(News::Answer(answer, at)) => {
@@ -109,7 +144,8 @@ fn show(terminal: &mut DefaultTerminal, view: &mut View) -> io::Result<()> {
                     Err(error) => view.trouble = Some(error.to_string()),
                 }
             }
-            Ok(News::Ended) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Ok(News::Signal(signal)) => return Ok(Some(signal)),
+            Ok(News::Ended) | Err(RecvTimeoutError::Disconnected) => return Ok(None),
             Err(RecvTimeoutError::Timeout) => {
                 next_look = Instant::now() + interval;
                 // A process that is slow is not asked again meanwhile.
@@ -183,11 +219,11 @@ mod tests {
     #[test]
     fn panics_on_a_terminal() {
         if std::env::var_os(PART).is_some() {
-            with_terminal(|terminal| {
+            let ended: io::Result<()> = with_terminal(|terminal| {
                 terminal.draw(|_| {})?;
                 panic!("this is on purpose");
-            })
-            .unwrap();
+            });
+            ended.unwrap();
         }
     }
 

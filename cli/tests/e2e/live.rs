@@ -1,6 +1,9 @@
 //! `rt top`, on a terminal.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::subject::{Subject, printed};
 use crate::terminal::Terminal;
@@ -38,6 +41,20 @@ fn an_interrupt_from_the_keyboard_quits() {
     terminal.press("\x03");
     assert!(command.wait().unwrap().success());
     terminal.assert_restored();
+}
+
+#[test]
+fn a_signal_that_ends_it_leaves_the_terminal_as_it_was() {
+    let subject = Subject::start("idle");
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
+        let terminal = Terminal::open();
+        let mut command = top(&terminal, &subject);
+        terminal.await_text("ticker");
+        kill_process(Pid::from_child(&command), signal).unwrap();
+        let status = command.wait().unwrap();
+        assert_eq!(status.signal(), Some(signal.as_raw()), "{status}");
+        terminal.assert_restored();
+    }
 }
 
 #[test]
