@@ -113,11 +113,14 @@ fn told() -> Vec<Told> {
 
 /// The span of the task with that name, its fields, and what was told of it, one letter each; wakers by `op`.
 fn of_task(name: &str) -> (Fields, Vec<String>) {
+    of_span("task.name", &format!("str {name}"))
+}
+
+/// The same of the one span with that field.
+fn of_span(field: &str, value: &str) -> (Fields, Vec<String>) {
     let told = told();
     let found = told.iter().find_map(|told| match told {
-        Told::New(id, metadata, fields)
-            if fields.get("task.name") == Some(&format!("str {name}")) =>
-        {
+        Told::New(id, metadata, fields) if fields.get(field).is_some_and(|is| is == value) => {
             assert_eq!(
                 (metadata.name(), metadata.target()),
                 ("runtime.spawn", "runtime")
@@ -127,7 +130,7 @@ fn of_task(name: &str) -> (Fields, Vec<String>) {
         }
         _ => None,
     });
-    let (id, fields) = found.unwrap_or_else(|| panic!("no span of {name} in {told:?}"));
+    let (id, fields) = found.unwrap_or_else(|| panic!("no span with {value} in {told:?}"));
     let number = format!("u64 {id}");
     let events = told.iter().filter_map(|told| match told {
         Told::Enter(of) if *of == id => Some("enter".to_owned()),
@@ -212,6 +215,61 @@ fn what_is_done_with_a_waker_is_an_event() {
             "waker.wake"
         ]
     );
+}
+
+#[test]
+fn what_block_on_runs_is_a_span_that_each_poll_enters() {
+    log();
+    let line = line!() + 1;
+    rt::block_on(rt::yield_now());
+    let (fields, events) = of_span("loc.line", &format!("u64 {line}"));
+    assert_eq!(fields["kind"], "str block_on");
+    assert_eq!(fields["loc.file"], format!("str {}", file!()));
+    assert!(fields["task.id"].starts_with("u64 ") && fields["loc.col"].starts_with("u64 "));
+    assert!(!fields.contains_key("task.name"));
+    let expected = [
+        "enter",
+        "waker.wake_by_ref",
+        "exit",
+        "enter",
+        "exit",
+        "closed",
+    ];
+    assert_eq!(events, expected);
+}
+
+#[test]
+fn what_a_block_on_runs_meanwhile_is_not_in_its_span() {
+    log();
+    let runtime = rt::Builder::current_thread().build().unwrap();
+    let line = line!() + 1;
+    runtime.block_on(async {
+        let task = rt::task::Builder::new().name("beside block_on");
+        task.spawn(async { tracing::info!(target: "rt", "in the task") })
+            .await
+            .unwrap();
+    });
+    let told = told();
+    let id_of = |field: &str, value: &str| {
+        let found = told.iter().find_map(|told| match told {
+            Told::New(id, _, fields) if fields.get(field).is_some_and(|is| is == value) => {
+                Some(*id)
+            }
+            _ => None,
+        });
+        found.unwrap()
+    };
+    let call = id_of("loc.line", &format!("u64 {line}"));
+    let task = id_of("task.name", "str beside block_on");
+    let at = |wanted: &str, id: u64| {
+        let is_it = |told: &Told| match told {
+            Told::Enter(of) => wanted == "enter" && *of == id,
+            Told::Exit(of) => wanted == "exit" && *of == id,
+            _ => false,
+        };
+        told.iter().position(is_it).unwrap()
+    };
+    assert!(at("exit", call) < at("enter", task), "{told:?}");
 }
 
 #[test]

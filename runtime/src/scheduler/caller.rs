@@ -7,6 +7,7 @@ use std::thread::Thread;
 use crate::context;
 use crate::dump::CallerInfo;
 use crate::task::TaskId;
+use crate::trace::TaskSpan;
 use crate::wait::Place;
 
 /// What stands for a call of `block_on` while it lasts.
@@ -22,6 +23,8 @@ pub(crate) struct Caller {
     kind: AtomicU8,
     since: AtomicU32,
     resource: AtomicU64,
+    /// Of the call, if somebody made it, and not the runtime for itself.
+    pub(super) span: TaskSpan,
 }
 
 impl Caller {
@@ -36,6 +39,7 @@ impl Caller {
             kind: AtomicU8::new(0),
             since: AtomicU32::new(0),
             resource: AtomicU64::new(0),
+            span: Default::default(),
         }
     }
 
@@ -73,7 +77,9 @@ impl Caller {
             thread: self.thread.name().map(Into::into),
             inside: self.inside,
             is_running,
-            waiting_on: (!is_running).then(|| self.waits().read(now)).flatten(),
+            waiting_on: (!is_running)
+                .then(|| self.waits().read(self.id.number(), now))
+                .flatten(),
         }
     }
 }

@@ -101,6 +101,7 @@ impl Wake for MainWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        self.caller.span.call_woken();
         // ORDERING(main): Release, what the waker wrote, for the poll that follows.
         if !self.is_woken.swap(true, Ordering::AcqRel) {
             self.nudge();
@@ -114,6 +115,7 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
     let at = Location::caller();
     let body = pin!(ScopedBody::new(future, at));
     let mut guest = Guest::enter(shared, at);
+    guest.main.caller.span.called(guest.main.caller.id, at);
     guest.run(body)
 }
 
@@ -219,7 +221,10 @@ impl<'a> Guest<'a> {
             let seat = self.seat().or_else(|| self.sit_down());
             if self.main.begin_poll() {
                 context::with(|current| current.budget.set(BUDGET));
-                let polled = self.observed(|| body.as_mut().poll_scope(&mut cx));
+                let polled = self.observed(|| {
+                    let _span = self.main.caller.span.enter_call();
+                    body.as_mut().poll_scope(&mut cx)
+                });
                 self.main.caller.end_poll();
                 context::with(|cx| cx.leave_stray(Arc::as_ptr(self.shared), self.entry));
                 if let Poll::Ready(end) = polled {
@@ -368,6 +373,7 @@ impl<'a> Guest<'a> {
 
 impl Drop for Guest<'_> {
     fn drop(&mut self) {
+        self.main.caller.span.returned();
         lock_std(&self.shared.guests).retain(|main| !Arc::ptr_eq(main, &self.main));
         self.before.locals.leave();
         let seat_now = context::with(|cx| {
