@@ -5,17 +5,17 @@
 
 use std::time::{Duration, Instant};
 
-async fn search() -> u64 {
-    let began = Instant::now();
+async fn search_for(is_found: impl Fn() -> bool) -> u64 {
     let mut n_tried = 0;
-    while began.elapsed() < Duration::from_millis(2500) {
+    while !is_found() {
         n_tried += 1;
     }
     n_tried
 }
 
-pub(crate) async fn program() {
-    let search = rt::task::Builder::new().name("search").spawn(search()); // here
+pub(crate) async fn program(is_found: impl Fn() -> bool + Send + 'static) {
+    let search = rt::task::Builder::new().name("search");
+    let search = search.spawn(search_for(is_found)); // here
     rt::sleep(Duration::from_millis(20)).await;
     search.cancel();
     println!("cancelled: {:?}", search.await);
@@ -24,5 +24,7 @@ pub(crate) async fn program() {
 #[rt::main(debug = true)]
 async fn main() {
     // As a task, so that it goes on elsewhere while the main thread searches.
-    rt::spawn(program()).await.unwrap();
+    let began = Instant::now();
+    let is_found = move || began.elapsed() > Duration::from_millis(2500);
+    rt::spawn(program(is_found)).await.unwrap();
 }

@@ -14,9 +14,12 @@ use crate::support::{Count, Flag, assert_well, builder, ms, must_end};
 /// Runtimes whose workers are threads.
 const SIZES: [usize; 3] = [1, 2, 8];
 
-/// What must be served while all workers are blocked has to be so within 20 ms. The best of a few tries counts,
+/// What must be served while all workers are blocked has to be so within 20 ms. The best of many tries counts,
 /// and the bound is wider, because other programs use the machine too.
 const BOUND: Duration = ms(60);
+
+/// On a machine at rest the first is enough.
+const N_TRIES: usize = 40;
 
 /// Tasks that block their thread until this is dropped.
 struct Blocked<'a> {
@@ -113,8 +116,8 @@ fn delay_with_all_blocked(n_workers: usize) -> Duration {
 fn s0_18_a_task_a_timer_and_a_socket_are_served_while_every_worker_is_blocked() {
     for n_workers in SIZES {
         must_end("with every worker blocked", move || {
-            let best = (0..5).map(|_| delay_with_all_blocked(n_workers)).min();
-            assert!(best.unwrap() < BOUND, "{n_workers} workers: {best:?}");
+            let is_soon = |_| delay_with_all_blocked(n_workers) < BOUND;
+            assert!((0..N_TRIES).any(is_soon), "{n_workers} workers");
         });
     }
 }
@@ -123,7 +126,7 @@ fn s0_18_a_task_a_timer_and_a_socket_are_served_while_every_worker_is_blocked() 
 #[test]
 fn s0_18_what_the_only_worker_has_left_behind_is_served_while_it_is_blocked() {
     must_end("behind the only worker", || {
-        let best = (0..5).map(|_| {
+        let is_soon = |_| {
             let runtime = builder(1).build().unwrap();
             let (send, delays) = mpsc::channel();
             let release = Flag::default();
@@ -153,10 +156,10 @@ fn s0_18_what_the_only_worker_has_left_behind_is_served_while_it_is_blocked() {
             });
             let worst = (0..5).map(|_| delays.recv().unwrap()).max().unwrap();
             release.raise();
-            worst
-        });
-        let best = best.min().unwrap();
-        assert!(best < BOUND, "{best:?}");
+            eprintln!("behind the only worker: {worst:?}");
+            worst < BOUND
+        };
+        assert!((0..N_TRIES).any(is_soon));
     });
 }
 
@@ -183,6 +186,9 @@ fn s0_18_many_more_tasks_than_workers_may_block_at_once() {
     }
 }
 
+/// So many spare threads there are at most, whatever happens.
+const MAX_SPARES: usize = 56;
+
 /// Fewer spare threads than that, however many tasks block.
 #[test]
 fn the_number_of_spare_threads_is_bounded() {
@@ -196,17 +202,19 @@ fn the_number_of_spare_threads_is_bounded() {
                 ended.add();
             });
         }
+        // As many as there may be, and then for a while no more.
         let mut most = 0;
-        let began = Instant::now();
-        while began.elapsed() < ms(800) {
+        let mut n_looks_since = 0;
+        while most < MAX_SPARES || n_looks_since < 100 {
             most = most.max(runtime.metrics().n_spares);
+            n_looks_since += usize::from(most >= MAX_SPARES);
             thread::sleep(ms(1));
         }
         release.raise();
         while ended.get() < 200 {
             thread::sleep(ms(1));
         }
-        assert!((10..=64).contains(&most), "{most} spare threads");
+        assert_eq!(most, MAX_SPARES);
     });
 }
 
@@ -216,12 +224,12 @@ fn the_number_of_spare_threads_is_bounded() {
 fn tasks_that_compute_get_one_spare_thread_at_most() {
     must_end("with computing tasks", || {
         let runtime = builder(2).build().unwrap();
-        let ended = Count::default();
+        let (ended, is_seen) = (Count::default(), Flag::default());
         for _ in 0..12 {
-            let ended = ended.clone();
+            let (ended, is_seen) = (ended.clone(), is_seen.clone());
             runtime.spawn(async move {
                 let began = Instant::now();
-                while began.elapsed() < ms(60) {
+                while began.elapsed() < ms(60) || !is_seen.is_up() {
                     std::hint::spin_loop();
                 }
                 ended.add();
@@ -230,6 +238,9 @@ fn tasks_that_compute_get_one_spare_thread_at_most() {
         let mut most = 0;
         while ended.get() < 12 {
             most = most.max(runtime.metrics().n_spares);
+            if most > 0 {
+                is_seen.raise();
+            }
             thread::sleep(ms(1));
         }
         assert_eq!(most, 1, "two workers and one more compute");
