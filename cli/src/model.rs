@@ -130,6 +130,12 @@ pub(crate) struct Waiting {
     pub(crate) due_in: Option<Duration>,
     /// Who is awaited, or has the lock.
     pub(crate) on: Option<u64>,
+    /// Everyone who has a part of it, where several can.
+    #[serde(default)]
+    pub(crate) holders: Vec<u64>,
+    /// Who has to be served before.
+    #[serde(default)]
+    pub(crate) behind: Option<u64>,
     /// How many other things are waited for at the same time.
     pub(crate) others: u8,
 }

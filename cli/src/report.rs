@@ -206,9 +206,14 @@ pub(crate) fn waits_for(waiting: Option<&Waiting>) -> String {
     };
     let mut out = match (waiting.kind.as_str(), waiting.on) {
         ("a task to finish", Some(task)) => format!("task #{task} to finish"),
-        ("a lock", Some(holder)) => format!("a lock that #{holder} has"),
-        (kind, _) => kind.to_owned(),
+        ("a lock", Some(holder)) if waiting.holders.is_empty() => {
+            format!("a lock that #{holder} has")
+        }
+        (kind, _) => format!("{kind}{}", whose(&waiting.holders)),
     };
+    if let Some(front) = waiting.behind {
+        out.push_str(&format!(", behind #{front}"));
+    }
     if waiting.others > 0 {
         out.push_str(" and more");
     }
@@ -218,6 +223,16 @@ pub(crate) fn waits_for(waiting: Option<&Waiting>) -> String {
         (None, None) => {}
     }
     out
+}
+
+/// Who has what is waited for, as the end of a sentence; nothing if nobody is known.
+fn whose(holders: &[u64]) -> String {
+    match holders {
+        [] => String::new(),
+        [one] => format!(" that #{one} has"),
+        [one, other] => format!(" that #{one} and #{other} have"),
+        [one, more @ ..] => format!(" that #{one} and {} more have", more.len()),
+    }
 }
 
 /// A duration, short: three digits are enough.
@@ -268,6 +283,21 @@ mod tests {
         let lock =
             read(r#"{"kind":"a lock","resource":1,"for":0.5,"due_in":null,"on":7,"others":0}"#);
         assert_eq!(waits_for(Some(&lock)), "a lock that #7 has, for 500ms");
+        let permit = |holders: &str| {
+            let begins = r#"{"kind":"a permit","for":null,"due_in":null,"on":null,"others":0,"#;
+            waits_for(Some(&read(&format!("{begins}{holders}}}"))))
+        };
+        for (holders, text) in [
+            (r#""holders":[],"behind":null"#, "a permit"),
+            (r#""holders":[7]"#, "a permit that #7 has"),
+            (r#""holders":[7,9]"#, "a permit that #7 and #9 have"),
+            (
+                r#""holders":[7,9,8],"behind":2"#,
+                "a permit that #7 and 2 more have, behind #2",
+            ),
+        ] {
+            assert_eq!(permit(holders), text);
+        }
         let timer =
             read(r#"{"kind":"a timer","resource":1,"for":null,"due_in":2,"on":null,"others":1}"#);
         assert_eq!(waits_for(Some(&timer)), "a timer and more, due in 2.0s");

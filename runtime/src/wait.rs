@@ -18,15 +18,18 @@
 //! A leaf says whether it begins to wait or still does. The moment is taken from the clock that workers set when
 //! they look around, because reading the real one costs more than all the rest. Weak reasons have no moment.
 
-use std::collections::HashMap;
+mod holders;
+
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::context::{self, Context};
-use crate::shim::lock_std;
 use crate::task::TaskId;
+
+pub(crate) use holders::Held;
+pub use holders::{Holder, Holders, Shares};
 
 /// What something of `rt` waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -127,6 +130,11 @@ impl WaitKind {
         )
     }
 
+    /// Whether somebody can have it, so that the others wait.
+    const fn has_holders(self) -> bool {
+        matches!(self, Self::Lock | Self::RwLock | Self::Permit)
+    }
+
     /// What a sentence calls it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -178,19 +186,66 @@ pub struct Waiting {
     pub for_long: Option<Duration>,
     /// When a timer is due; zero if it is overdue.
     pub due_in: Option<Duration>,
-    /// The task that is awaited, or that holds the lock, or fills the cell, where that is known.
+    /// The task that is awaited, or that alone holds the lock or the permits, or fills the cell, where that is known.
     pub on: Option<TaskId>,
+    /// Who is first in line and has to be served before, where the thing is not wholly taken: a writer that waits for
+    /// readers.
+    pub behind: Option<TaskId>,
+    /// Everyone who is known to have a part of the thing, where several can.
+    pub(crate) held: Option<Arc<Held>>,
     /// How many other things the task waits for at the same time; three may be more.
     pub n_others: u8,
+}
+
+/// So many holders are named in a sentence.
+const MAX_NAMED: usize = 4;
+
+impl Waiting {
+    /// Those who are known to have what is waited for: the lock, or a part of the permits. Who reads, and who has a
+    /// permit, is known in debug mode only.
+    #[must_use]
+    pub fn holders(&self) -> &[TaskId] {
+        match &self.held {
+            Some(held) => held.holders(),
+            None if self.kind.has_holders() => self.on.as_slice(),
+            None => &[],
+        }
+    }
+
+    /// Whose it is, as the end of a sentence; nothing if nobody is known.
+    fn write_holders(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let holders = self.holders();
+        let n_more = holders.len().saturating_sub(MAX_NAMED);
+        let last = holders.len().min(MAX_NAMED).saturating_sub(1);
+        for (index, holder) in holders.iter().take(MAX_NAMED).enumerate() {
+            f.write_str(match index {
+                0 => " that ",
+                _ if index == last && n_more == 0 => " and ",
+                _ => ", ",
+            })?;
+            write!(f, "#{holder}")?;
+        }
+        match (holders.len(), n_more) {
+            (0, _) => Ok(()),
+            (1, _) => f.write_str(" has"),
+            (_, 0) => f.write_str(" have"),
+            _ => write!(f, " and {n_more} more have"),
+        }
+    }
 }
 
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.kind, self.on) {
             (WaitKind::Task, Some(task)) => write!(f, "task #{task} to finish")?,
-            (WaitKind::Lock, Some(holder)) => write!(f, "a lock that #{holder} has")?,
             (WaitKind::Init, Some(maker)) => write!(f, "a cell that #{maker} fills")?,
-            (kind, _) => f.write_str(kind.as_str())?,
+            (kind, _) => {
+                f.write_str(kind.as_str())?;
+                self.write_holders(f)?;
+            }
+        }
+        if let Some(front) = self.behind {
+            write!(f, ", behind #{front}")?;
         }
         if self.n_others > 0 {
             f.write_str(" and more")?;
@@ -247,18 +302,23 @@ impl Place<'_> {
         is_weak
     }
 
-    /// What is waited for, if anything is; `now` in milliseconds of the runtime's clock.
-    pub(crate) fn read(self, now: u32) -> Option<Waiting> {
+    /// What `me` waits for, if that is anything; `now` in milliseconds of the runtime's clock.
+    pub(crate) fn read(self, me: u64, now: u32) -> Option<Waiting> {
         let byte = self.kind.load(Ordering::Relaxed);
         let kind = WaitKind::from_byte(byte & KIND)?;
         let resource = self.resource.load(Ordering::Relaxed);
         let since = self.since.load(Ordering::Relaxed);
         // The clock that workers set may be behind or ahead of the one that `now` was read from.
         let millis = now.wrapping_sub(since).min(u32::MAX / 2);
-        let on = match kind {
-            WaitKind::Task => resource,
-            WaitKind::Lock | WaitKind::Init => Holder::look_up(resource),
-            _ => 0,
+        let held = match kind {
+            WaitKind::RwLock | WaitKind::Permit => Holders::look_up(resource),
+            _ => None,
+        };
+        let on = match (kind, &held) {
+            (WaitKind::Task, _) => TaskId::from_number(resource),
+            (_, Some(held)) => held.only_holder(),
+            (WaitKind::Lock | WaitKind::Init | WaitKind::RwLock, None) => Holder::look_up(resource),
+            _ => None,
         };
         let due =
             Duration::from_nanos(resource).saturating_sub(Duration::from_millis(u64::from(now)));
@@ -267,7 +327,9 @@ impl Place<'_> {
             resource,
             due_in: (kind == WaitKind::Timer).then_some(due),
             for_long: (!kind.is_weak()).then(|| Duration::from_millis(u64::from(millis))),
-            on: TaskId::from_number(on),
+            on,
+            behind: held.as_ref().and_then(|held| held.ahead_of(me)),
+            held,
             n_others: byte / OTHER,
         })
     }
@@ -322,69 +384,6 @@ pub fn me() -> u64 {
 
 pub use crate::debug::relock::{is_debugging, report_relock};
 
-/// Who has a thing that others wait for.
-///
-/// A dump cannot look into a lock: it may be gone the next moment. So a lock over which tasks contend enters
-/// itself in a table, under a number that is never used again, and says there who has it. Made when somebody first
-/// has to wait, and kept as long as the lock.
-pub struct Holder {
-    number: u64,
-    id: std::sync::Arc<AtomicU64>,
-}
-
-type Holders = Mutex<HashMap<u64, std::sync::Arc<AtomicU64>>>;
-
-fn holders() -> &'static Holders {
-    static HOLDERS: OnceLock<Holders> = OnceLock::new();
-    HOLDERS.get_or_init(Holders::default)
-}
-
-impl Holder {
-    /// Enters a thing that `id`, as [`me`] gave it, has now.
-    #[must_use]
-    pub fn enter(id: u64) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let id = std::sync::Arc::new(AtomicU64::new(id));
-        lock_std(holders()).insert(number, id.clone());
-        Self { number, id }
-    }
-
-    /// From now on `id` has it.
-    #[inline]
-    pub fn set(&self, id: u64) {
-        self.id.store(id, Ordering::Relaxed);
-    }
-
-    /// What waiters give as their resource.
-    #[must_use]
-    pub fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// Who has the thing with this number; zero if that is no task, or the thing is gone.
-    fn look_up(number: u64) -> u64 {
-        lock_std(holders())
-            .get(&number)
-            .map_or(0, |id| id.load(Ordering::Relaxed))
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        lock_std(holders()).remove(&self.number);
-    }
-}
-
-impl fmt::Debug for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Holder")
-            .field("number", &self.number)
-            .field("id", &self.id)
-            .finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -407,10 +406,10 @@ mod tests {
             since: &since,
             resource: &resource,
         };
-        assert_eq!(place.read(0), None);
+        assert_eq!(place.read(0, 0), None);
         place.note(WaitKind::Timer, 1, Some(10));
         place.note(WaitKind::Request, 2, Some(20));
-        let first = place.read(50).unwrap();
+        let first = place.read(0, 50).unwrap();
         assert_eq!((first.kind, first.resource), (WaitKind::Timer, 1));
         assert_eq!(first.for_long, None);
         place.note(WaitKind::Event, 3, Some(30));
@@ -418,7 +417,7 @@ mod tests {
         for _ in 0..5 {
             place.note(WaitKind::Barrier, 4, Some(40));
         }
-        let last = place.read(50).unwrap();
+        let last = place.read(0, 50).unwrap();
         assert_eq!((last.kind, last.resource), (WaitKind::Event, 3));
         assert_eq!(last.for_long, Some(Duration::from_millis(20)));
         assert_eq!(last.n_others, 3);

@@ -20,20 +20,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rt_tasks_runtime::const_unless_loom;
-use rt_tasks_runtime::wait::WaitKind;
 
 use crate::park;
-use crate::semaphore::{RawSemaphore, Request};
+use crate::semaphore::{Owner, RawSemaphore, Request};
 use crate::stats::RwLockStats;
 use crate::wait_list::Waiter;
 
 pub use futures::{Read, ReadOwned, Write, WriteOwned};
 pub use guards::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard};
-
-/// The permits of a reader.
-const ONE: usize = 1;
-/// The permits of a writer.
-const ALL: usize = RawSemaphore::MAX_PERMITS;
 
 /// A lock for data that tasks and threads share: many read at the same time, or one writes.
 ///
@@ -56,7 +50,7 @@ const ALL: usize = RawSemaphore::MAX_PERMITS;
 /// # });
 /// ```
 pub struct RwLock<T: ?Sized> {
-    permits: RawSemaphore,
+    pub(crate) permits: RawSemaphore,
     value: UnsafeCell<T>,
 }
 
@@ -67,7 +61,7 @@ impl<T> RwLock<T> {
     const_unless_loom! {
         /// Makes an unlocked lock.
         pub const fn new(value: T) -> Self {
-            Self { permits: RawSemaphore::new(ALL, WaitKind::RwLock), value: UnsafeCell::new(value) }
+            Self { permits: RawSemaphore::new_lock(), value: UnsafeCell::new(value) }
         }
     }
 
@@ -210,7 +204,8 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
         // Not `then_some`: dropping a guard that should not exist would unlock.
-        self.try_take(ONE).then(|| RwLockReadGuard::new(self))
+        self.try_take_one(Owner::Taker)
+            .then(|| RwLockReadGuard::new(self))
     }
 
     /// Writes if nobody else reads or writes, and nobody waits.
@@ -224,7 +219,7 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[inline]
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
-        self.try_take(ALL).then(|| RwLockWriteGuard::new(self))
+        self.try_take_all().then(|| RwLockWriteGuard::new(self))
     }
 
     /// Reads if nobody writes and nobody waits, with a guard that keeps the lock alive.
@@ -236,7 +231,8 @@ impl<T: ?Sized> RwLock<T> {
     /// assert_eq!(*limit.try_read_owned().unwrap(), 5);
     /// ```
     pub fn try_read_owned(self: Arc<Self>) -> Option<OwnedRwLockReadGuard<T>> {
-        self.try_take(ONE).then(|| OwnedRwLockReadGuard::new(self))
+        self.try_take_one(Owner::Anybody)
+            .then(|| OwnedRwLockReadGuard::new(self))
     }
 
     /// Writes if nobody else reads or writes, and nobody waits, with a guard that keeps the lock alive.
@@ -249,7 +245,8 @@ impl<T: ?Sized> RwLock<T> {
     /// assert_eq!(*limit.try_read().unwrap(), 6);
     /// ```
     pub fn try_write_owned(self: Arc<Self>) -> Option<OwnedRwLockWriteGuard<T>> {
-        self.try_take(ALL).then(|| OwnedRwLockWriteGuard::new(self))
+        self.try_take_all()
+            .then(|| OwnedRwLockWriteGuard::new(self))
     }
 
     /// A look at who holds it and who waits.
@@ -264,8 +261,8 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[must_use]
     pub fn stats(&self) -> RwLockStats {
-        let taken = ALL - self.permits.available();
-        let is_write_locked = taken == ALL;
+        let is_write_locked = self.permits.is_written();
+        let taken = RawSemaphore::MAX_PERMITS - self.permits.available();
         RwLockStats {
             n_readers: if is_write_locked { 0 } else { taken },
             is_write_locked,
@@ -287,19 +284,30 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     #[inline]
-    fn try_take(&self, n_permits: usize) -> bool {
-        self.permits.try_take(n_permits).is_ok()
+    fn try_take_one(&self, owner: Owner) -> bool {
+        self.permits.try_take(1, owner).is_ok()
     }
 
     #[inline]
-    fn poll_take(
+    fn try_take_all(&self) -> bool {
+        self.permits.try_take_all().is_ok()
+    }
+
+    #[inline]
+    fn poll_read(
         &self,
-        n_permits: usize,
+        owner: Owner,
         waiter: Pin<&Waiter<Request>>,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         // Invariant 2: it does not fail.
-        self.permits.poll_acquire(n_permits, waiter, cx).map(|_| ())
+        self.permits.poll_acquire(1, owner, waiter, cx).map(|_| ())
+    }
+
+    #[inline]
+    fn poll_write(&self, waiter: Pin<&Waiter<Request>>, cx: &mut Context<'_>) -> Poll<()> {
+        // Invariant 2: it does not fail.
+        self.permits.poll_acquire_all(waiter, cx).map(|_| ())
     }
 }
 

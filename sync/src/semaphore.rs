@@ -7,6 +7,7 @@
 //! How that is kept is written in `semaphore/raw.rs`. A read-write lock counts by the same rules, and stands
 //! on the same file.
 
+mod claim;
 mod permits;
 mod raw;
 
@@ -20,7 +21,8 @@ use rt_tasks_runtime::wait::WaitKind;
 use crate::park;
 use crate::stats::SemaphoreStats;
 
-pub(crate) use raw::{RawSemaphore, Request};
+pub(crate) use claim::{Owner, Request};
+pub(crate) use raw::RawSemaphore;
 
 pub use permits::{Acquire, AcquireOwned, OwnedPermit, Permit};
 
@@ -40,7 +42,7 @@ pub use permits::{Acquire, AcquireOwned, OwnedPermit, Permit};
 /// # Ok::<(), rt_tasks_sync::Closed>(()) }).unwrap();
 /// ```
 pub struct Semaphore {
-    raw: RawSemaphore,
+    pub(crate) raw: RawSemaphore,
     /// Permits there are, free or not; bounds what `add_permits` may add.
     total: AtomicUsize,
     max: usize,
@@ -252,7 +254,7 @@ impl Semaphore {
     /// As for [`try_acquire`](Self::try_acquire).
     #[inline]
     pub fn try_acquire_many(&self, n_permits: usize) -> Result<Permit<'_>, TryAcquireError> {
-        self.raw.try_take(n_permits)?;
+        self.raw.try_take(n_permits, Owner::Taker)?;
         Ok(Permit::new(self, n_permits))
     }
 
@@ -262,7 +264,7 @@ impl Semaphore {
     ///
     /// As for [`try_acquire`](Self::try_acquire).
     pub fn try_acquire_owned(self: Arc<Self>) -> Result<OwnedPermit, TryAcquireError> {
-        self.raw.try_take(1)?;
+        self.raw.try_take(1, Owner::Anybody)?;
         Ok(OwnedPermit::new(self, 1))
     }
 
@@ -316,7 +318,7 @@ impl Semaphore {
                 total.checked_add(n_permits).filter(|sum| *sum <= max)
             })
             .map_err(|_| TooManyPermits { max })?;
-        self.raw.give_back(n_permits);
+        self.raw.add(n_permits);
         Ok(())
     }
 
@@ -342,9 +344,10 @@ impl Semaphore {
         self.raw.is_closed()
     }
 
-    fn forget(&self, n_permits: usize) {
+    fn forget(&self, n_permits: usize, owner: Owner) {
         // Relaxed: a count and nothing else.
         self.total.fetch_sub(n_permits, Ordering::Relaxed);
+        self.raw.forget(n_permits, owner);
     }
 }
 

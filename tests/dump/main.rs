@@ -6,6 +6,7 @@ mod support;
 mod cycles;
 mod deadlocks;
 mod edges;
+mod holders;
 mod picture;
 mod programs;
 mod trouble;

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rt::Builder;
 
 use crate::support::must_end;
-use crate::trouble::{never_done, own_lock, two_locks};
+use crate::trouble::{never_done, no_permits, own_lock, read_twice, two_locks};
 
 /// What is told of a program that can never end, and that all of it is there.
 fn assert_told<F: Future<Output = ()> + 'static>(
@@ -17,6 +17,8 @@ fn assert_told<F: Future<Output = ()> + 'static>(
         let runtime = Builder::new()
             .workers(2)
             .virtual_time(true)
+            .debug(true)
+            .on_unhandled(|_| {})
             .build()
             .unwrap();
         let hangs = AssertUnwindSafe(|| runtime.block_on(program()));
@@ -69,6 +71,40 @@ fn n15_items_that_are_never_done_are_told() {
             "`worker` at ",
             "examples/trouble/never_done.rs:13:",
             "waits for an item of a queue",
+        ],
+    );
+}
+
+/// N15: a lock that is read twice with a writer in between.
+#[test]
+fn n15_a_lock_read_twice_is_told_with_its_circle() {
+    assert_told(
+        read_twice::report_and_change,
+        &[
+            "can never return, because tasks wait for one another",
+            "deadlock:",
+            "`report` spawned at ",
+            "`change` spawned at ",
+            "examples/trouble/read_twice.rs:13:",
+            "examples/trouble/read_twice.rs:19:",
+            "waits for a read-write lock that #",
+            " has, behind #",
+        ],
+    );
+}
+
+/// N15: permits whose holders wait for more of them.
+#[test]
+fn n15_permits_that_nobody_can_give_back_are_told() {
+    assert_told(
+        no_permits::download_all,
+        &[
+            "can never return, because tasks wait for one another",
+            "deadlock:",
+            "`maps` spawned at ",
+            "examples/trouble/no_permits.rs:14:",
+            "waits for a permit of a semaphore that #",
+            " have, for ",
         ],
     );
 }

@@ -8,7 +8,7 @@ use super::{Dump, Graph};
 use crate::task::TaskId;
 use crate::wait::Waiting;
 
-/// Tasks that wait for one another in a circle, by locks, joins and groups.
+/// Tasks that wait for one another in a circle, by locks, permits, joins and groups.
 ///
 /// Its `Display` has a line for each.
 #[derive(Clone, Debug)]
@@ -43,7 +43,8 @@ impl Cycle {
     /// Whether nobody in it waits for anything else beside, which might end its wait: the other branch of a `select!`,
     /// another task of a set.
     ///
-    /// A cancellation or a time limit can end any wait, and a guard that was handed to another task is not seen.
+    /// A cancellation or a time limit can end any wait, and a guard or permit that was handed to another task is not seen
+    /// before it is given back there.
     #[must_use]
     pub fn is_certain(&self) -> bool {
         self.is_certain
@@ -81,13 +82,16 @@ impl Dump {
     /// The circles in which tasks wait for one another: for locks, for one another's end, for the end of a group.
     /// They are found also while other tasks run.
     ///
+    /// Who reads, and who has the permits of a semaphore, is known in debug mode only. A wait for a permit is part of a
+    /// circle only where everyone who has a permit waits in a circle too.
+    ///
     /// At least one for each set of tasks that wait for one another, none twice.
     #[must_use]
     pub fn cycles(&self) -> Vec<Cycle> {
         let graph = self.graph();
         let mut search = Search::new(&graph);
-        for node in 0..graph.edges.len() {
-            search.visit(node, |_| true);
+        for node in 0..graph.n_waiters() {
+            search.visit(node, |node| graph.is_part(node));
         }
         let cycles = search.cycles.iter();
         cycles.map(|nodes| self.cycle(&graph, nodes)).collect()
@@ -97,14 +101,17 @@ impl Dump {
     pub(crate) fn deadlock_of(&self, id: TaskId) -> Option<Cycle> {
         let graph = self.graph();
         let mut search = Search::new(&graph);
-        search.visit(graph.node(id)?, |node| graph.needs_all[node]);
+        search.visit(graph.node(id)?, |node| {
+            graph.is_part(node) && graph.needs_all(node)
+        });
         search.cycles.first().map(|nodes| self.cycle(&graph, nodes))
     }
 
     fn cycle(&self, graph: &Graph, nodes: &[usize]) -> Cycle {
+        let mut waiters = nodes.iter().filter(|&&node| graph.is_waiter(node));
         Cycle {
-            steps: nodes.iter().map(|&node| self.step(node)).collect(),
-            is_certain: nodes.iter().all(|&node| graph.needs_all[node]),
+            steps: waiters.clone().map(|&node| self.step(node)).collect(),
+            is_certain: waiters.all(|&node| graph.needs_all(node)),
         }
     }
 
@@ -150,7 +157,7 @@ impl<'a> Search<'a> {
     fn new(graph: &'a Graph) -> Self {
         Self {
             graph,
-            marks: vec![Mark::New; graph.edges.len()],
+            marks: vec![Mark::New; graph.n_nodes()],
             cycles: Vec::new(),
         }
     }
@@ -166,7 +173,7 @@ impl<'a> Search<'a> {
         while let Some((node, n_seen)) = path.last_mut() {
             let (node, edge) = (*node, *n_seen);
             *n_seen += 1;
-            let target = self.graph.edges[node].get(edge).copied();
+            let target = self.graph.edges(node).get(edge).copied();
             let Some(target) = target.filter(|_| follows(node)) else {
                 self.marks[node] = Mark::Done;
                 path.pop();

@@ -67,6 +67,10 @@ fn waiting(out: &mut String, waiting: &Waiting) {
         out.seconds("for", waiting.for_long);
         out.seconds("due_in", waiting.due_in);
         out.id("on", waiting.on);
+        out.field("holders", |out| {
+            list(out, waiting.holders(), |out, id| put(out, id))
+        });
+        out.id("behind", waiting.behind);
         out.plain("others", waiting.n_others);
     });
 }

@@ -5,10 +5,10 @@
 //! while every worker is blocked. What it shows of one task is of one moment; two tasks may be shown at two.
 
 mod cycles;
+mod graph;
 mod json;
 mod tree;
 
-use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,11 @@ pub use cycles::{Cycle, Step};
 #[cfg(unix)]
 pub(crate) use json::whole_cycle;
 
+use self::graph::Graph;
 use crate::runtime::Handle;
 use crate::scheduler::Shared;
 use crate::task::{TaskId, TaskInfo, TaskState};
-use crate::wait::{WaitKind, Waiting};
+use crate::wait::Waiting;
 
 /// A picture of a runtime at one moment: its tasks and calls of `block_on`, and what they wait for.
 ///
@@ -155,14 +156,17 @@ impl Dump {
     }
 
     /// The tasks and calls of `block_on` that this one waits for, as far as that is known: those it joins, the
-    /// children of its group, who has its lock.
+    /// children of its group, who has its lock or its permits.
     #[must_use]
     pub fn waits_for(&self, id: TaskId) -> Vec<TaskId> {
         let graph = self.graph();
         let Some(node) = graph.node(id) else {
             return Vec::new();
         };
-        graph.targets(node).map(|to| self.id_of(to)).collect()
+        let mut targets: Vec<_> = graph.targets(node).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        targets.into_iter().map(|to| self.id_of(to)).collect()
     }
 
     /// The tasks and calls of `block_on` that wait for this one.
@@ -173,7 +177,7 @@ impl Dump {
             return Vec::new();
         };
         let waiters =
-            (0..graph.edges.len()).filter(|&from| graph.targets(from).any(|to| to == node));
+            (0..graph.n_waiters()).filter(|&from| graph.targets(from).any(|to| to == node));
         waiters.map(|from| self.id_of(from)).collect()
     }
 
@@ -195,79 +199,5 @@ impl Dump {
     /// Who waits for whom.
     fn graph(&self) -> Graph {
         Graph::of(self)
-    }
-}
-
-/// Who waits for whom, by index: tasks first, then callers.
-struct Graph {
-    nodes: HashMap<TaskId, usize>,
-    edges: Vec<Vec<usize>>,
-    /// Whether a node can go on only when all of its targets are through.
-    needs_all: Vec<bool>,
-}
-
-impl Graph {
-    fn of(dump: &Dump) -> Self {
-        let n_tasks = dump.tasks.len();
-        let n_nodes = n_tasks + dump.callers.len();
-        let nodes = (0..n_nodes).map(|node| (dump.id_of(node), node)).collect();
-        let mut graph = Self {
-            nodes,
-            edges: vec![Vec::new(); n_nodes],
-            needs_all: vec![true; n_nodes],
-        };
-        let mut awaited: HashMap<TaskId, Vec<usize>> = HashMap::new();
-        let mut members: HashMap<u64, Vec<usize>> = HashMap::new();
-        for (node, task) in dump.tasks.iter().enumerate() {
-            if let Some(waiter) = task.awaited_by {
-                awaited.entry(waiter).or_default().push(node);
-            }
-            if task.group != 0 {
-                members.entry(task.group).or_default().push(node);
-            }
-        }
-        for node in 0..n_nodes {
-            let Some(waiting) = dump.waiting_of(node) else {
-                continue;
-            };
-            let mut targets: Vec<usize> = waiting
-                .on
-                .and_then(|id| graph.node(id))
-                .into_iter()
-                .collect();
-            if matches!(waiting.kind, WaitKind::Group | WaitKind::AnyTask) {
-                targets.extend(members.get(&waiting.resource).into_iter().flatten());
-            }
-            // A handle that was polled once and is kept still names its waiter; it counts only where the wait
-            // is for several things.
-            let is_for_several = waiting.n_others > 0
-                || matches!(
-                    waiting.kind,
-                    WaitKind::AllTasks | WaitKind::AnyTask | WaitKind::Parts
-                );
-            if is_for_several {
-                targets.extend(awaited.get(&dump.id_of(node)).into_iter().flatten());
-            }
-            targets.sort_unstable();
-            targets.dedup();
-            graph.needs_all[node] = waiting.n_others == 0
-                && !matches!(waiting.kind, WaitKind::AnyTask | WaitKind::Parts);
-            graph.edges[node] = targets;
-        }
-        for (index, caller) in dump.callers.iter().enumerate() {
-            if let Some(task) = caller.inside.and_then(|id| graph.node(id)) {
-                graph.edges[task] = vec![n_tasks + index];
-                graph.needs_all[task] = true;
-            }
-        }
-        graph
-    }
-
-    fn node(&self, id: TaskId) -> Option<usize> {
-        self.nodes.get(&id).copied()
-    }
-
-    fn targets(&self, node: usize) -> impl Iterator<Item = usize> + '_ {
-        self.edges[node].iter().copied()
     }
 }

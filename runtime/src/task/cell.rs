@@ -360,7 +360,7 @@ impl Header {
             if task_state(snapshot) != TaskState::Waiting {
                 return (snapshot, None);
             }
-            let waiting = self.waits().read(now);
+            let waiting = self.waits().read(self.id().number(), now);
             // ORDERING(stamp): Acquire, for the wake-up whose moment was read instead of a resource.
             fence(Ordering::Acquire);
             // A poll that began meanwhile may have written half of its own reason. That is rare; and what is told

@@ -2,11 +2,10 @@
 
 use loom::thread;
 use rt_tasks_runtime::shim::Arc;
-use rt_tasks_runtime::wait::WaitKind;
 
 use super::{Watched, block_on, poll_and_drop};
-use crate::semaphore::RawSemaphore;
-use crate::{RwLock, Semaphore};
+use crate::RwLock;
+use crate::semaphore::{Owner, RawSemaphore};
 
 /// M1.
 #[test]
@@ -49,32 +48,62 @@ fn m2_a_read_write_lock_is_not_stuck_when_a_writer_gives_up() {
     });
 }
 
+/// M1: also in debug mode, where the ledger has who reads and who writes.
+#[test]
+fn m1_a_watched_lock_lets_a_reader_and_a_writer_in_one_after_the_other() {
+    loom::model(|| {
+        let shared = Arc::new(RwLock::new(Watched::new()));
+        shared.permits.watch();
+        let other = Arc::clone(&shared);
+        let writer = thread::spawn(move || block_on(other.write()).add());
+        assert!(block_on(shared.read()).get() <= 1);
+        writer.join().unwrap();
+        assert_eq!(shared.try_write().unwrap().add(), 2);
+    });
+}
+
+/// M1: whether it is watched is decided once, while others use it already.
+#[test]
+fn m1_a_lock_that_begins_to_be_watched_is_a_lock() {
+    loom::model(|| {
+        let shared = Arc::new(RwLock::new(Watched::new()));
+        let (first, second) = (Arc::clone(&shared), Arc::clone(&shared));
+        let watches = thread::spawn(move || {
+            first.permits.watch();
+            block_on(first.write()).add()
+        });
+        let writes = thread::spawn(move || block_on(second.write()).add());
+        assert_eq!(watches.join().unwrap() + writes.join().unwrap(), 3);
+        assert!(shared.try_write().is_some());
+    });
+}
+
 /// A twin of downgrading, over the permits of a writer: `in_one_step` keeps the reader's permit, otherwise
 /// all are given back and one is taken again.
 fn no_writer_gets_in_between(in_one_step: bool) {
-    const ALL: usize = Semaphore::MAX_PERMITS;
+    const MINE: Owner = Owner::Taker;
     loom::model(move || {
-        let shared = Arc::new((RawSemaphore::new(ALL, WaitKind::RwLock), Watched::new()));
+        let shared = Arc::new((RawSemaphore::new_lock(), Watched::new()));
         let other = Arc::clone(&shared);
-        shared.0.try_take(ALL).unwrap();
+        shared.0.try_take_all().unwrap();
         let writer = thread::spawn(move || {
-            if other.0.try_take(ALL).is_ok() {
+            if other.0.try_take_all().is_ok() {
                 other.1.add();
-                other.0.give_back(ALL);
+                other.0.give_all_back(0, MINE);
             }
         });
         let written = shared.1.add();
         if in_one_step {
-            shared.0.give_back(ALL - 1);
+            shared.0.give_all_back(1, MINE);
         } else {
-            shared.0.give_back(ALL);
-            if shared.0.try_take(1).is_err() {
+            shared.0.give_all_back(0, MINE);
+            if shared.0.try_take(1, MINE).is_err() {
                 writer.join().unwrap();
                 return;
             }
         }
         assert_eq!(shared.1.get(), written, "a writer was in between");
-        shared.0.give_back(1);
+        shared.0.give_back(1, MINE);
         writer.join().unwrap();
     });
 }

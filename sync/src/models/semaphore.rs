@@ -72,6 +72,61 @@ fn p1_closing_misses_nobody() {
     });
 }
 
+/// P1, P2: also in debug mode, where the ledger has who has permits.
+#[test]
+fn p2_watched_permits_are_conserved_when_a_waiter_gives_up() {
+    loom::model(|| {
+        let shared = Arc::new(Semaphore::new(1));
+        shared.raw.watch();
+        let held = shared.try_acquire().unwrap();
+        let (first, second) = (Arc::clone(&shared), Arc::clone(&shared));
+        let quitter = thread::spawn(move || drop(poll_and_drop(first.acquire())));
+        let stayer = thread::spawn(move || drop(block_on(second.acquire()).unwrap()));
+        drop(held);
+        quitter.join().unwrap();
+        stayer.join().unwrap();
+        assert!(shared.try_acquire().is_ok(), "the line is empty");
+    });
+}
+
+/// A twin of beginning to wait where a permit came back meanwhile: `takes_first` before the mark goes, or after.
+fn a_permit_that_was_seen_is_taken_once(takes_first: bool) {
+    const WAITERS: usize = 2;
+    const ONE: usize = 4;
+    loom::model(move || {
+        let state = Arc::new(AtomicUsize::new(ONE));
+        let other = Arc::clone(&state);
+        let passer_by = thread::spawn(move || {
+            // ORDERING(twin-take): Acquire, as in `try_take_some`; Relaxed on failure: nothing is read.
+            other.compare_exchange(ONE, 0, Acquire, Relaxed).is_ok()
+        });
+        // ORDERING(twin-take): Acquire, as in `poll_contended`.
+        let is_served = state.fetch_or(WAITERS, Acquire) >= ONE;
+        // Relaxed, in all three: only the number is looked at.
+        if is_served && takes_first {
+            state.fetch_sub(ONE, Relaxed);
+        }
+        state.fetch_and(!WAITERS, Relaxed);
+        if is_served && !takes_first {
+            state.fetch_sub(ONE, Relaxed);
+        }
+        let is_passed = passer_by.join().unwrap();
+        assert!(!(is_served && is_passed), "one permit was taken twice");
+    });
+}
+
+/// P1.
+#[test]
+fn p1_a_permit_that_came_back_is_taken_before_the_mark_goes() {
+    a_permit_that_was_seen_is_taken_once(true);
+}
+
+#[test]
+#[should_panic(expected = "one permit was taken twice")]
+fn mutant_that_clears_the_mark_first_is_caught() {
+    a_permit_that_was_seen_is_taken_once(false);
+}
+
 /// A twin of giving back and beginning to wait: the giver adds and looks for the flag, the waiter sets the
 /// flag and looks for permits. `looks_at` is what the waiter judges by.
 fn giver_and_waiter_see_each_other(looks_before: bool) {

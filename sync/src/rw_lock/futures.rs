@@ -8,11 +8,11 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
+use super::RwLock;
 use super::guards::{
     OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard,
 };
-use super::{ALL, ONE, RwLock};
-use crate::semaphore::Request;
+use crate::semaphore::{Owner, Request};
 use crate::wait_list::Waiter;
 
 pin_project! {
@@ -48,7 +48,7 @@ impl<'a, T: ?Sized> Future for Read<'a, T> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        ready!(this.lock.poll_take(ONE, this.waiter.as_ref(), cx));
+        ready!(this.lock.poll_read(Owner::Taker, this.waiter.as_ref(), cx));
         Poll::Ready(RwLockReadGuard::new(this.lock))
     }
 }
@@ -92,7 +92,7 @@ impl<'a, T: ?Sized> Future for Write<'a, T> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        ready!(this.lock.poll_take(ALL, this.waiter.as_ref(), cx));
+        ready!(this.lock.poll_write(this.waiter.as_ref(), cx));
         Poll::Ready(RwLockWriteGuard::new(this.lock))
     }
 }
@@ -139,7 +139,7 @@ impl<T: ?Sized> Future for ReadOwned<T> {
         let this = self.project();
         let lock = this.lock.as_ref();
         let lock = lock.expect("polled after it returned the lock");
-        ready!(lock.poll_take(ONE, this.waiter.as_ref(), cx));
+        ready!(lock.poll_read(Owner::Anybody, this.waiter.as_ref(), cx));
         let lock = this.lock.take().expect("it was there above");
         Poll::Ready(OwnedRwLockReadGuard::new(lock))
     }
@@ -187,7 +187,7 @@ impl<T: ?Sized> Future for WriteOwned<T> {
         let this = self.project();
         let lock = this.lock.as_ref();
         let lock = lock.expect("polled after it returned the lock");
-        ready!(lock.poll_take(ALL, this.waiter.as_ref(), cx));
+        ready!(lock.poll_write(this.waiter.as_ref(), cx));
         let lock = this.lock.take().expect("it was there above");
         Poll::Ready(OwnedRwLockWriteGuard::new(lock))
     }

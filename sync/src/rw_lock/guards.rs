@@ -9,7 +9,8 @@ use std::ops::{Deref, DerefMut};
 use std::ptr;
 use std::sync::Arc;
 
-use super::{ALL, ONE, RwLock};
+use super::RwLock;
+use crate::semaphore::Owner;
 
 /// Shared access to what a [`RwLock`] protects; gives it up when dropped.
 #[must_use = "the lock is released as soon as its guard is dropped"]
@@ -27,7 +28,7 @@ impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.lock.permits.give_back(ONE);
+        self.lock.permits.give_back(1, Owner::Taker);
     }
 }
 
@@ -81,7 +82,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     pub fn downgrade(self) -> RwLockReadGuard<'a, T> {
         // Its permits are not given back but for those that a reader does not need.
         let lock = ManuallyDrop::new(self).lock;
-        lock.permits.give_back(ALL - ONE);
+        lock.permits.give_all_back(1, Owner::Taker);
         RwLockReadGuard::new(lock)
     }
 }
@@ -89,7 +90,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
 impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.lock.permits.give_back(ALL);
+        self.lock.permits.give_all_back(0, Owner::Taker);
     }
 }
 
@@ -139,7 +140,7 @@ impl<T: ?Sized> OwnedRwLockReadGuard<T> {
 impl<T: ?Sized> Drop for OwnedRwLockReadGuard<T> {
     #[inline]
     fn drop(&mut self) {
-        self.lock.permits.give_back(ONE);
+        self.lock.permits.give_back(1, Owner::Anybody);
     }
 }
 
@@ -195,7 +196,7 @@ impl<T: ?Sized> OwnedRwLockWriteGuard<T> {
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is neither dropped nor used any more, so the handle is moved, not doubled.
         let lock = unsafe { ptr::read(&this.lock) };
-        lock.permits.give_back(ALL - ONE);
+        lock.permits.give_all_back(1, Owner::Anybody);
         OwnedRwLockReadGuard::new(lock)
     }
 }
@@ -203,7 +204,7 @@ impl<T: ?Sized> OwnedRwLockWriteGuard<T> {
 impl<T: ?Sized> Drop for OwnedRwLockWriteGuard<T> {
     #[inline]
     fn drop(&mut self) {
-        self.lock.permits.give_back(ALL);
+        self.lock.permits.give_all_back(0, Owner::Anybody);
     }
 }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::{Closed, Request, Semaphore};
+use super::{Closed, Owner, Request, Semaphore};
 use crate::wait_list::Waiter;
 
 pin_project! {
@@ -50,7 +50,7 @@ impl<'a> Future for Acquire<'a> {
         ready!(
             semaphore
                 .raw
-                .poll_acquire(n_permits, this.waiter.as_ref(), cx)
+                .poll_acquire(n_permits, Owner::Taker, this.waiter.as_ref(), cx)
         )?;
         Poll::Ready(Ok(Permit::new(semaphore, n_permits)))
     }
@@ -106,7 +106,7 @@ impl Future for AcquireOwned {
         ready!(
             semaphore
                 .raw
-                .poll_acquire(n_permits, this.waiter.as_ref(), cx)
+                .poll_acquire(n_permits, Owner::Anybody, this.waiter.as_ref(), cx)
         )?;
         let semaphore = this.semaphore.take().expect("it was there above");
         Poll::Ready(Ok(OwnedPermit::new(semaphore, n_permits)))
@@ -146,14 +146,15 @@ impl<'a> Permit<'a> {
 
     /// Takes the permits out of circulation.
     pub fn forget(mut self) {
-        self.semaphore.forget(std::mem::take(&mut self.n_permits));
+        let n_permits = std::mem::take(&mut self.n_permits);
+        self.semaphore.forget(n_permits, Owner::Taker);
     }
 }
 
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.semaphore.raw.give_back(self.n_permits);
+        self.semaphore.raw.give_back(self.n_permits, Owner::Taker);
     }
 }
 
@@ -180,12 +181,13 @@ impl OwnedPermit {
 
     /// Takes the permits out of circulation.
     pub fn forget(mut self) {
-        self.semaphore.forget(std::mem::take(&mut self.n_permits));
+        let n_permits = std::mem::take(&mut self.n_permits);
+        self.semaphore.forget(n_permits, Owner::Anybody);
     }
 }
 
 impl Drop for OwnedPermit {
     fn drop(&mut self) {
-        self.semaphore.raw.give_back(self.n_permits);
+        self.semaphore.raw.give_back(self.n_permits, Owner::Anybody);
     }
 }
