@@ -141,7 +141,7 @@ on_both! {
         let sent: Vec<u8> = (0..300_000_u32).map(|i| (i * 31 % 251) as u8).collect();
         let theirs = sent.clone();
         let writer = spawn(async move {
-            for pieces in theirs.chunks(997) {
+            for pieces in theirs.chunks(1_111) {
                 let (one, two) = pieces.split_at(pieces.len() / 3);
                 let slices = [IoSlice::new(one), IoSlice::new(&[]), IoSlice::new(two)];
                 let mut n_written = far.write_vectored(&slices).await.unwrap();
