@@ -163,6 +163,28 @@ fn s0_18_what_the_only_worker_has_left_behind_is_served_while_it_is_blocked() {
     });
 }
 
+/// S0-18: a `block_on` that blocks its thread again and again is found once by the monitor. From then on a worker is
+/// woken as soon as it spawns.
+#[test]
+fn s0_18_a_thread_that_blocks_repeatedly_in_one_poll_is_helped_at_once() {
+    const ROUNDS: u32 = 100;
+    must_end("with a thread that blocks again and again", || {
+        let runtime = builder(2).build().unwrap();
+        let (send, answers) = mpsc::channel();
+        runtime.block_on(async {
+            for round in 0..ROUNDS {
+                let send = send.clone();
+                rt::spawn(async move { send.send(round).unwrap() });
+                assert_eq!(answers.recv(), Ok(round));
+            }
+        });
+        // Each time, if it had to be found anew. Other programs may keep a worker that was woken from its processor.
+        let n_rescues = runtime.metrics().n_rescues;
+        assert!((1..ROUNDS / 4).contains(&n_rescues), "{n_rescues} rescues");
+        assert_well(&runtime);
+    });
+}
+
 /// S0-18: they meet only if all of them block at the same time.
 #[test]
 fn s0_18_many_more_tasks_than_workers_may_block_at_once() {

@@ -73,8 +73,8 @@ pub(crate) fn schedule(task: Task) {
             // SAFETY: this thread holds the seat.
             unsafe { seat.push(task) }
         };
-        if n_queued > 1 {
-            shared.wake_for_local(seat);
+        if seat.wants_help(n_queued) {
+            shared.wake_for_push(seat);
         }
     });
 }
@@ -137,8 +137,9 @@ pub(crate) fn submit(shared: &Shared, task: Task) {
         }
         shared.monitor.ensure_started(shared);
         // SAFETY: this thread holds the seat.
-        if unsafe { seat.push(task) } > 1 {
-            shared.wake_for_local(seat);
+        let n_queued = unsafe { seat.push(task) };
+        if seat.wants_help(n_queued) {
+            shared.wake_for_push(seat);
         }
     });
 }

@@ -226,6 +226,9 @@ impl<'a> Guest<'a> {
                     body.as_mut().poll_scope(&mut cx)
                 });
                 self.main.caller.end_poll();
+                if let Some(seat) = self.seat() {
+                    seat.set_late(false);
+                }
                 context::with(|cx| cx.leave_stray(Arc::as_ptr(self.shared), self.entry));
                 if let Poll::Ready(end) = polled {
                     let ScopeEnd::Value(value) = end else {

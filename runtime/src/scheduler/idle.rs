@@ -22,7 +22,8 @@
 //! A wake-up claims a bit: whoever clears it owns the duty to wake that seat, and the seat, finding its bit
 //! gone, knows that a token for its parker is on its way.
 //!
-//! Local pushes skip the fence: their own worker is awake, and looks for sleepers again after its next pop.
+//! Local pushes skip the fence: their own worker is awake, and looks for sleepers again after its next pop. Not on
+//! a seat whose poll is known to last: it pops nothing soon, so it takes all three steps, for a single task too.
 //!
 //! Some seats are spare (see [`spare`](super::spare)): they are closed, and count as nothing, until the monitor
 //! opens one. A seat that closes has to look once more, like one that parks: with it the last one that was not

@@ -10,7 +10,7 @@
 //! When is another worker woken? When a task is queued behind another one and nobody searches; for a single
 //! queued task never, since the worker that queued it is about to run it (rejected: waking on every push, which
 //! made spawn-and-join 2.9 times slower on two cores). What that rule misses, a task that waits behind a
-//! poll that takes long, the [`monitor`] finds.
+//! poll that takes long, the [`monitor`] finds, and what that poll queues from then on wakes others at once.
 //!
 //! # Shared words
 //!
@@ -445,6 +445,16 @@ impl Shared {
         }
         drop(stranded);
         crate::task::abort(task);
+    }
+
+    /// Another worker may help with what was queued in a poll on `seat`.
+    #[inline]
+    fn wake_for_push(&self, seat: &Seat) {
+        if seat.is_late() {
+            // Its holder will not look again soon.
+            self.idle.fence_after_push();
+        }
+        self.wake_for_local(seat);
     }
 
     /// Wakes a sleeping seat, unless somebody searches already.

@@ -97,6 +97,8 @@ struct SharedPart {
     is_retiring: AtomicBool,
     /// Nobody helps for now; see [`restraint`](super::restraint).
     is_left_alone: AtomicBool,
+    /// So many tasks may be queued before somebody is woken for them: the one that the holder runs next, or none.
+    own_share: AtomicUsize,
 }
 
 /// The holder's (Invariant 1).
@@ -144,6 +146,7 @@ impl Seat {
                 thread: AtomicU32::new(0),
                 is_retiring: AtomicBool::new(false),
                 is_left_alone: AtomicBool::new(false),
+                own_share: AtomicUsize::new(1),
             }),
             holder: CachePadded::new(HolderPart {
                 queue,
@@ -338,6 +341,26 @@ impl Seat {
         self.shared
             .is_left_alone
             .store(is_left_alone, Ordering::Relaxed);
+    }
+
+    // ---- how soon it needs help ----
+
+    /// Whether others are to help, with so many tasks queued.
+    #[inline]
+    pub(super) fn wants_help(&self, n_queued: usize) -> bool {
+        n_queued > self.shared.own_share.load(Ordering::Relaxed)
+    }
+
+    /// Whether the poll of its holder is known to last, so that nothing queued is run soon. A hint: it is set late, and
+    /// taken back late.
+    #[inline]
+    pub(super) fn is_late(&self) -> bool {
+        self.shared.own_share.load(Ordering::Relaxed) == 0
+    }
+
+    pub(super) fn set_late(&self, is_late: bool) {
+        let own_share = usize::from(!is_late);
+        self.shared.own_share.store(own_share, Ordering::Relaxed);
     }
 
     // ---- numbers ----

@@ -279,6 +279,7 @@ impl<'a> Worker<'a> {
         let holder = self.holder();
         let now = self.shared.clock.now();
         self.shared.set_coarse(now);
+        self.seat.set_late(false);
         // So many polls at the present rate take 200 µs. Before the first look there is no rate: the next one comes soon.
         let since_last = now.checked_sub(holder.maintained_at.replace(now));
         let elapsed = since_last.map_or(MAINTENANCE_NANOS, |elapsed| elapsed.max(1));
@@ -363,6 +364,7 @@ impl<'a> Worker<'a> {
 
     fn sleep(&self, nap: Option<Duration>, is_woken: impl Fn() -> bool) {
         let shared = self.shared;
+        self.seat.set_late(false);
         let now = shared.clock.now();
         shared.set_coarse(now);
         if self.fire_timers(now) {
