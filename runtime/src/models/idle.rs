@@ -3,7 +3,7 @@
 //! One counter stands for all queues; it is atomic and relaxed, so that nothing but the fences of the protocol
 //! orders it.
 
-use crate::scheduler::idle::Idle;
+use crate::scheduler::idle::{Idle, NO_SEAT};
 use crate::shim::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use crate::shim::{Arc, thread};
 
@@ -25,7 +25,7 @@ impl Sleepers for Idle {
         Idle::wants_wake(self)
     }
     fn claim_for_wake(&self) -> bool {
-        Idle::claim_for_wake(self, usize::MAX).is_some()
+        Idle::claim_for_wake(self, NO_SEAT, NO_SEAT).is_some()
     }
     fn claim(&self) -> bool {
         Idle::claim(self, 0)

@@ -3,7 +3,7 @@
 //! One seat is stuck in a poll, with a task queued that one searcher has judged to need no help. That one's nap is over,
 //! and it finds something else to do; meanwhile another one goes to sleep.
 
-use crate::scheduler::idle::Idle;
+use crate::scheduler::idle::{Idle, NO_SEAT};
 use crate::shim::atomic::{AtomicBool, Ordering};
 use crate::shim::{Arc, thread};
 
@@ -42,7 +42,7 @@ impl Rig {
     fn finds_other_work(&self) -> bool {
         self.idle.stop_searching_with_work()
             && self.has_work_to_share()
-            && self.idle.claim_for_wake(usize::MAX).is_some()
+            && self.idle.claim_for_wake(NO_SEAT, NO_SEAT).is_some()
     }
 
     /// Goes to sleep, unless there is something to do. True: it sleeps.

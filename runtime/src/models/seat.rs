@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool as Flag;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::platform::{Interrupt, Parker};
-use crate::scheduler::idle::Idle;
+use crate::scheduler::idle::{Idle, NO_SEAT};
 use crate::shim::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crate::shim::{Arc, thread};
 
@@ -166,7 +166,7 @@ fn a_sleeper_that_finds_its_bit_gone_is_handed_its_seat() {
         let seat = Seat::watched();
         let theirs = seat.clone();
         let waker = thread::spawn(move || {
-            let is_claimed = theirs.idle.claim_for_wake(usize::MAX).is_some();
+            let is_claimed = theirs.idle.claim_for_wake(NO_SEAT, NO_SEAT).is_some();
             if is_claimed {
                 theirs.guest.hand_over(Some(&NoPoller));
             }

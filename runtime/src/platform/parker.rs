@@ -15,16 +15,19 @@
 
 use std::io;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::turns::{self, Turns};
 use crate::shim::atomic::{AtomicBool, AtomicU32, Ordering};
-use crate::shim::{self, thread};
+use crate::shim::{self, hint, thread};
 
 const AWAKE: u32 = 0;
 const PARKED: u32 = 1;
 const POLLING: u32 = 2;
 const TOKEN: u32 = 3;
+
+/// Looks for a token between two looks at the clock.
+const PAUSES: u32 = 16;
 
 /// What `unpark` needs of the poller.
 pub(crate) trait Interrupt {
@@ -132,6 +135,24 @@ impl Parker {
             thread::yield_now();
         }
         self.take_token();
+    }
+
+    /// Stays awake until there is a token, or until the time is up; returns how much of it is.
+    pub(crate) fn wait_awake(&self, limit: Duration) -> Duration {
+        let began = Instant::now();
+        loop {
+            // The clock takes as long as a few pauses.
+            for _ in 0..PAUSES {
+                if self.has_token() {
+                    return began.elapsed();
+                }
+                hint::spin_loop();
+            }
+            let passed = began.elapsed();
+            if passed >= limit {
+                return passed;
+            }
+        }
     }
 
     /// Sleeps until the seat is handed over.

@@ -55,6 +55,9 @@ pub(crate) struct Idle {
     opened: AtomicU64,
 }
 
+/// In the place of a seat: none.
+pub(crate) const NO_SEAT: usize = usize::MAX;
+
 /// One more opening in `opened`.
 const OPENING: u64 = 1 << 32;
 
@@ -141,12 +144,13 @@ impl Idle {
     }
 
     /// Claims a sleeping seat for a wake-up that nobody else is making, and counts it as searching.
-    /// `avoid` (the seat that sleeps in the poller) is taken only if no other sleeps.
+    /// `prefer` (the seat whose sleeper is awake) is taken first, and `avoid` (the one that sleeps in the poller) only if
+    /// no other sleeps.
     ///
     /// Whoever found nobody to wake has kept other pushers from looking meanwhile, though it will not search
     /// itself. So it looks once more after it has stopped counting: a seat that went to sleep in between may
     /// have missed what those pushers pushed.
-    pub(crate) fn claim_for_wake(&self, avoid: usize) -> Option<usize> {
+    pub(crate) fn claim_for_wake(&self, prefer: usize, avoid: usize) -> Option<usize> {
         loop {
             if self
                 .n_searching
@@ -155,7 +159,7 @@ impl Idle {
             {
                 return None;
             }
-            if let Some(seat) = self.claim_any(avoid) {
+            if let Some(seat) = self.claim_any(prefer, avoid) {
                 return Some(seat);
             }
             self.stop_searching();
@@ -168,7 +172,10 @@ impl Idle {
         }
     }
 
-    fn claim_any(&self, avoid: usize) -> Option<usize> {
+    fn claim_any(&self, prefer: usize, avoid: usize) -> Option<usize> {
+        if prefer != NO_SEAT && self.is_idle(prefer) && self.claim(prefer) {
+            return Some(prefer);
+        }
         for accept_avoided in [false, true] {
             for (index, word) in self.words.iter().enumerate() {
                 let mut bits = word.load(Ordering::Relaxed);

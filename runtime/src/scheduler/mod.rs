@@ -37,6 +37,7 @@ mod samples;
 mod seat;
 mod shutdown;
 mod spare;
+mod spin;
 mod worker;
 
 use std::io;
@@ -74,6 +75,7 @@ use idle::Idle;
 use injector::Injector;
 use poller::Poller;
 use spare::Seats;
+use spin::Spin;
 use worker::{Turn, Worker};
 
 /// What all threads of a runtime share.
@@ -92,6 +94,7 @@ pub(crate) struct Shared {
     arenas: Mutex<Vec<ArenaPointer>>,
     reactor: OnceLock<Arc<Reactor>>,
     poller: Poller,
+    spin: Spin,
     pub(crate) blocking: Arc<Pool>,
     pub(crate) compute: Arc<Pool>,
     pub(crate) look_up: Arc<Pool>,
@@ -167,10 +170,10 @@ impl Shared {
         let outside_arena = ArenaPointer(Arena::new());
         let mut arenas: Vec<_> = homes.iter().map(|seat| ArenaPointer(seat.arena)).collect();
         arenas.push(outside_arena);
-        let n_cores = num_cpus::get().max(1);
         let shared = Arc::new_cyclic(|this| Self {
             this: this.clone(),
             seats: Seats::new(homes),
+            spin: Spin::new(&platform, num_cpus::get()),
             idle: Idle::new(n_seats, spare::MOST_SPARES),
             injector: Injector::new(n_seats.next_power_of_two().min(8)),
             outside_timers: timers(),
@@ -181,7 +184,7 @@ impl Shared {
             reactor: OnceLock::new(),
             poller: Poller::new(),
             blocking: Pool::new("blocking", config.blocking_threads, &config),
-            compute: Pool::new("compute", n_cores, &config),
+            compute: Pool::new("compute", num_cpus::get(), &config),
             look_up: Pool::new("look-up", MOST_LOOK_UPS, &config),
             coarse_millis: AtomicU32::new(0),
             n_spawned_outside: AtomicU64::new(0),
@@ -460,7 +463,10 @@ impl Shared {
     /// Wakes a sleeping seat, unless somebody searches already.
     #[cold]
     fn wake_one(&self) {
-        if let Some(seat) = self.idle.claim_for_wake(self.poller.seat()) {
+        let claimed = self
+            .idle
+            .claim_for_wake(self.spin.seat(), self.poller.seat());
+        if let Some(seat) = claimed {
             self.wake_claimed(seat);
         }
     }

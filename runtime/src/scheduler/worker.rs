@@ -20,8 +20,9 @@ use std::time::Duration;
 use super::Shared;
 use super::restraint::{NAP, Watched};
 use super::seat::{MAX_INTERVAL, Seat};
+use super::spin;
 use crate::context;
-use crate::platform::{Parker, Random};
+use crate::platform::{Nanos, Parker, Random};
 use crate::reactor::{Events, Reactor};
 use crate::record::Kind;
 use crate::task::{Ran, Task};
@@ -54,6 +55,8 @@ pub(super) struct Worker<'a> {
     has_stolen: Cell<bool>,
     /// Seats it has watched and is about to leave alone.
     unneeding: RefCell<Vec<usize>>,
+    /// How many polls its seat had begun when it was last woken.
+    polls_when_woken: Cell<Option<u64>>,
     /// How long it may sleep where nothing else wakes it.
     patience: Cell<Option<Duration>>,
 }
@@ -74,6 +77,7 @@ impl<'a> Worker<'a> {
             is_home: true,
             has_stolen: Cell::new(false),
             unneeding: RefCell::default(),
+            polls_when_woken: Cell::new(None),
             patience: Cell::new(None),
         }
     }
@@ -114,6 +118,7 @@ impl<'a> Worker<'a> {
             is_home: false,
             has_stolen: Cell::new(false),
             unneeding: RefCell::default(),
+            polls_when_woken: Cell::new(None),
             patience: Cell::new(None),
         }
     }
@@ -334,6 +339,9 @@ impl<'a> Worker<'a> {
     pub(super) fn park(&self, is_woken: impl Fn() -> bool) {
         self.shared.note(Kind::ParkBegan, 0);
         self.has_stolen.set(false);
+        if self.polls_when_woken.take() == Some(self.seat.n_polls()) {
+            self.shared.spin.has_not_paid();
+        }
         self.sleep_or_nap(is_woken);
         if self.has_seat() {
             self.shared.note(Kind::ParkEnded, 0);
@@ -371,11 +379,7 @@ impl<'a> Worker<'a> {
             return;
         }
         let deadline = self.seat.timers.next().min(shared.outside_timers.next());
-        let timeout = shared.platform.sleep_limit(now, deadline);
-        let timeout = timeout.or(self.patience.get());
-        let timeout = nap.map_or(timeout, |nap| {
-            Some(timeout.map_or(nap, |timeout| timeout.min(nap)))
-        });
+        let timeout = self.sleep_limit(now, deadline, nap);
         let turn = shared
             .reactor
             .get()
@@ -413,6 +417,7 @@ impl<'a> Worker<'a> {
         match turn {
             Some(turn) => self.sleep_in_poller(turn, timeout),
             None if sleeps_for_good => {
+                shared.spin.wait(self.seat.index, self.parker);
                 // A guest may come and go meanwhile, so the bit tells nothing.
                 self.parker.sleep_until_handed();
                 if self.shared.is_stopping() {
@@ -422,15 +427,43 @@ impl<'a> Worker<'a> {
                 }
                 self.seat.set_thread();
                 self.is_searching.set(true);
-                shared.set_coarse(shared.clock.now());
+                self.was_woken(now);
                 shared.monitor.attend();
             }
             None => {
-                self.parker.park(timeout);
-                shared.set_coarse(shared.clock.now());
+                match self.sleep_on_its_own(nap, timeout) {
+                    true => self.was_woken(now),
+                    false => shared.set_coarse(shared.clock.now()),
+                }
                 self.get_up();
             }
         }
+    }
+
+    /// How long it may sleep; none: until it is woken.
+    fn sleep_limit(&self, now: Nanos, deadline: Nanos, nap: Option<Duration>) -> Option<Duration> {
+        let limit = self.shared.platform.sleep_limit(now, deadline);
+        limit.or(self.patience.get()).into_iter().chain(nap).min()
+    }
+
+    /// Sleeps until it is woken or the time is up. True: it was woken, and not from a nap.
+    fn sleep_on_its_own(&self, nap: Option<Duration>, timeout: Option<Duration>) -> bool {
+        let spin = &self.shared.spin;
+        let has_time = timeout.is_none_or(|timeout| timeout > spin::LIMIT);
+        let awake = match nap {
+            None if has_time => spin.wait(self.seat.index, self.parker),
+            _ => None,
+        };
+        let timeout = timeout.map(|timeout| timeout.saturating_sub(awake.unwrap_or_default()));
+        self.parker.park(timeout) && nap.is_none()
+    }
+
+    /// Notes that a sleep that began at `since` is over, because something was to be done.
+    fn was_woken(&self, since: Nanos) {
+        let now = self.shared.clock.now();
+        self.shared.set_coarse(now);
+        self.shared.spin.slept(now.saturating_sub(since));
+        self.polls_when_woken.set(Some(self.seat.n_polls()));
     }
 
     /// Searches, however many others do.
