@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::subject::{Subject, printed, rt};
+use crate::subject::{CROWD, Subject, printed, rt};
 
 /// What a command printed, read as JSON.
 fn json(text: &str) -> Value {
@@ -122,6 +122,7 @@ fn a_tree_comes_within_a_second_while_every_worker_is_blocked() {
     let began = Instant::now();
     let text = printed(&subject.rt(&["tree", &subject.id()]), 0);
     let took = began.elapsed();
+    eprintln!("a tree with every worker blocked in {took:?}");
     assert!(took < Duration::from_secs(1), "{took:?}");
     let n_running = text
         .lines()
@@ -131,6 +132,33 @@ fn a_tree_comes_within_a_second_while_every_worker_is_blocked() {
         text.contains(": ready ("),
         "the others wait for a thread: {text}"
     );
+}
+
+/// With optimisation in a second; without, it may take ten times as long.
+#[test]
+fn a_hundred_thousand_tasks_are_shown_while_the_program_is_at_work() {
+    let limit = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 });
+    let subject = Subject::start("busy_crowd");
+    let n_polls = || {
+        let text = printed(&subject.rt(&["ps", &subject.id(), "--json"]), 0);
+        let metrics = &json(&text)["runtimes"][0]["metrics"];
+        metrics["n_polls"].as_u64().unwrap()
+    };
+    let before = n_polls();
+    // The best of several: the machine may be busy with other things.
+    let took = (0..3).map(|_| {
+        let began = Instant::now();
+        let text = printed(&subject.rt(&["tree", &subject.id()]), 0);
+        let took = began.elapsed();
+        let n_waiting = text.lines().filter(|line| line.contains("a timer, due in"));
+        assert_eq!(n_waiting.count(), CROWD);
+        assert!(text.contains("`busy`"));
+        took
+    });
+    let best = took.min().unwrap();
+    eprintln!("a tree of {CROWD} tasks in {best:?}");
+    assert!(best < limit, "{best:?}");
+    assert!(n_polls() > before, "it stood still");
 }
 
 #[test]

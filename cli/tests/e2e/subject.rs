@@ -164,6 +164,7 @@ fn plays_its_part() {
         }),
         Ok("blocked") => blocked(),
         Ok("crowd") => crowd(),
+        Ok("busy_crowd") => busy_crowd(),
         Ok("comes_and_goes") => comes_and_goes(),
         Ok(part) => panic!("there is no part {part}"),
         Err(_) => {}
@@ -248,6 +249,31 @@ fn crowd() {
     let runtime = rt::Builder::new().workers(2).build().unwrap();
     for _ in 0..20_000 {
         runtime.spawn(std::future::pending::<()>());
+    }
+    say_ready();
+    await_line();
+}
+
+/// So many tasks that wait in a program at work.
+pub(crate) const CROWD: usize = 100_000;
+
+/// A crowd that waits, and a task for each worker that is polled all the time.
+fn busy_crowd() {
+    let runtime = rt::Builder::new().workers(2).build().unwrap();
+    for _ in 0..CROWD {
+        runtime.spawn(rt::sleep(Duration::from_secs(3600)));
+    }
+    let _entered = runtime.handle().enter();
+    for _ in 0..2 {
+        let busy = rt::task::Builder::new().name("busy");
+        drop(busy.spawn(async {
+            loop {
+                rt::yield_now().await;
+            }
+        }));
+    }
+    while runtime.dump().tasks().iter().any(|task| task.polls == 0) {
+        thread::sleep(Duration::from_millis(1));
     }
     say_ready();
     await_line();
