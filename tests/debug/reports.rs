@@ -312,7 +312,7 @@ fn results_that_somebody_looked_at_are_not_reported() {
             let cancelled = rt::spawn(std::future::pending::<()>());
             cancelled.cancel();
             drop(cancelled);
-            rt::sleep(ms(5)).await;
+            rt::test::quiescent().await;
         },
         |reports| assert!(reports.all().is_empty(), "{:?}", reports.all()),
     );
