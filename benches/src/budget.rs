@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::counts::Count;
 
 /// Workload, what is counted, and how much of it one operation may take.
-const BUDGETS: [(&str, &str, f64); 9] = [
+const BUDGETS: [(&str, &str, f64); 10] = [
     ("spawn_join_seq", "instructions", 1_050.0),
     ("spawn_many_local", "instructions", 750.0),
     ("yield_many", "instructions", 360.0),
@@ -20,6 +20,7 @@ const BUDGETS: [(&str, &str, f64); 9] = [
     ("queue_1_to_1", "instructions", 340.0),
     ("echo_1", "system calls", 6.4),
     ("echo_64", "system calls", 5.3),
+    ("blocking_20000", "system calls", 0.1),
 ];
 
 fn budget_of(count: &Count) -> Option<f64> {

@@ -75,7 +75,7 @@ const COUNTERS: [Counter; 2] = [
         workers: 2,
         scale: Scale::Full,
         repetitions: [1, 3],
-        workloads: &["echo_1", "echo_64"],
+        workloads: &["echo_1", "echo_64", "blocking_20000"],
     },
 ];
 

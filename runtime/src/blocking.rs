@@ -2,10 +2,15 @@
 //! other; and one per core for work that computes.
 //!
 //! One queue under one short lock; sleepers on a stack, so that the thread that slept last, whose caches are
-//! warm, is woken first, and the others can time out; nobody is woken under the lock. The pool grows by one
-//! thread at a time: a thread that starts and finds more work than sleepers starts the next. So a burst of
-//! 20,000 short jobs does not start 500 threads, and 100 jobs that block get theirs within a few
-//! milliseconds; and jobs one after another are done by one thread (rejected: a thread per job up to the maximum, which spends the burst creating threads).
+//! warm, is woken first, and the others can time out; nobody is woken under the lock.
+//!
+//! # Who comes
+//!
+//! Threads come one at a time, woken or started: whoever comes, takes a job and sees more of them than free threads calls
+//! the next. A job that is queued while somebody is on the way calls nobody. So a burst of 20,000 short jobs neither
+//! wakes 20,000 times nor starts 500 threads, and 100 jobs that block get theirs within a few milliseconds; and jobs one
+//! after another are done by one thread (rejected: a thread per job up to the maximum, which spends the burst creating
+//! threads).
 //!
 //! # Invariants
 //!
@@ -13,10 +18,12 @@
 //!    counted.
 //! 2. A job is in the queue, or taken by one thread.
 //! 3. A sleeper that is not on the stack any more was chosen, and will look into the queue.
+//! 4. A thread that neither sleeps nor runs a job will look into the queue before it sleeps or ends. While there are as
+//!    many of them as jobs in the queue, nobody has to be called.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -56,8 +63,8 @@ struct State {
     n_threads: usize,
     /// Threads that take no more jobs but are still there.
     n_leaving: usize,
-    /// A thread is being started and has not looked into the queue yet.
-    is_growing: bool,
+    /// A thread was called, and has not looked into the queue yet.
+    is_coming: bool,
     is_closed: bool,
     n_started: usize,
 }
@@ -73,6 +80,13 @@ impl State {
 struct Sleeper {
     thread: Thread,
     is_chosen: AtomicBool,
+}
+
+impl Sleeper {
+    fn wake(&self) {
+        self.is_chosen.store(true, Ordering::Relaxed);
+        self.thread.unpark();
+    }
 }
 
 impl Pool {
@@ -116,37 +130,39 @@ impl Pool {
             self.drop_job(job);
             return;
         }
-        let max = match &job {
-            Job::Task(_) => self.max,
-            // A substitute for a thread that blocks on a seat: it adds no thread that works, and a seat must
-            // not wait until some other blocking is over.
-            Job::Run(..) => usize::MAX,
-        };
         match job {
             Job::Task(_) => state.queue.push_back(job),
             Job::Run(..) => state.queue.push_front(job),
         }
-        if let Some(sleeper) = state.sleepers.pop() {
-            drop(state);
-            sleeper.is_chosen.store(true, Ordering::Relaxed);
-            sleeper.thread.unpark();
-        } else {
-            self.grow(state, max);
-        }
+        self.call_another(state);
     }
 
-    /// Starts one more thread, if that is wanted and there are fewer than `max`.
-    fn grow(self: &Arc<Self>, mut state: std::sync::MutexGuard<'_, State>, max: usize) {
-        if state.is_growing || state.n_threads >= max {
-            return;
-        }
-        // The others sleep, or are between two jobs and will look into the queue before they sleep: there are
-        // enough of them if a thread has just done its work and whoever awaited that brings the next job.
+    /// Has one more thread look into the queue, if that is wanted.
+    fn call_another(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         let n_taken = state.sleepers.len() + self.n_running.load(Ordering::Relaxed);
-        if state.queue.len() <= state.n_threads.saturating_sub(n_taken) {
+        let n_free = state.n_threads.saturating_sub(n_taken);
+        // Invariant 4.
+        if state.is_coming || state.queue.len() <= n_free {
             return;
         }
-        state.is_growing = true;
+        let Some(sleeper) = state.sleepers.pop() else {
+            self.grow(state);
+            return;
+        };
+        state.is_coming = true;
+        drop(state);
+        sleeper.wake();
+    }
+
+    /// Starts one more thread, if there are fewer than `max`.
+    fn grow(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        // A substitute for a thread that blocks on a seat adds no thread that works, and a seat must not wait until some
+        // other blocking is over.
+        let is_substitute = matches!(state.queue.front(), Some(Job::Run(..)));
+        if state.n_threads >= self.max && !is_substitute {
+            return;
+        }
+        state.is_coming = true;
         state.n_threads += 1;
         state.n_started += 1;
         let number = state.n_started;
@@ -155,7 +171,7 @@ impl Pool {
         let builder = self.config.thread(&format!("{}-{number}", self.name));
         if let Err(error) = builder.spawn(move || pool.thread()) {
             let mut state = lock_std(&self.state);
-            state.is_growing = false;
+            state.is_coming = false;
             state.n_threads -= 1;
             let n_left = state.n_threads;
             drop(state);
@@ -172,19 +188,16 @@ impl Pool {
             thread: std::thread::current(),
             is_chosen: AtomicBool::new(false),
         });
-        let mut is_new = true;
+        // It was called: by its start, or out of its sleep.
+        let mut was_called = true;
         loop {
             let mut state = lock_std(&self.state);
-            if std::mem::take(&mut is_new) {
-                state.is_growing = false;
+            if std::mem::take(&mut was_called) {
+                state.is_coming = false;
             }
             if let Some(job) = state.queue.pop_front() {
                 let _job = context::enter_blocking_job(&self.n_running);
-                if state.sleepers.is_empty() {
-                    self.grow(state, self.max);
-                } else {
-                    drop(state);
-                }
+                self.call_another(state);
                 self.run(job);
                 continue;
             }
@@ -195,6 +208,7 @@ impl Pool {
             if !self.sleep(state, &sleeper) {
                 break;
             }
+            was_called = true;
         }
         self.config.thread_stopped();
         lock_std(&self.state).n_leaving -= 1;
@@ -203,7 +217,7 @@ impl Pool {
     }
 
     /// Sleeps until chosen. False: nobody needed this thread for the keep-alive time.
-    fn sleep(&self, mut state: std::sync::MutexGuard<'_, State>, sleeper: &Arc<Sleeper>) -> bool {
+    fn sleep(&self, mut state: MutexGuard<'_, State>, sleeper: &Arc<Sleeper>) -> bool {
         sleeper.is_chosen.store(false, Ordering::Relaxed);
         state.sleepers.push(sleeper.clone());
         drop(state);
@@ -267,8 +281,7 @@ impl Pool {
             self.drop_job(job);
         }
         for sleeper in sleepers {
-            sleeper.is_chosen.store(true, Ordering::Relaxed);
-            sleeper.thread.unpark();
+            sleeper.wake();
         }
     }
 

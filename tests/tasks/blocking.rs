@@ -28,6 +28,29 @@ fn blocking_jobs_run_side_by_side() {
     });
 }
 
+/// As many threads come as there are jobs that block, and no more; those of before are used again.
+#[test]
+fn as_many_threads_come_as_jobs_block() {
+    const N_JOBS: usize = 8;
+    each_size(|runtime| {
+        for _ in 0..10 {
+            let together = Arc::new(Barrier::new(N_JOBS));
+            let jobs: Vec<_> = (0..N_JOBS)
+                .map(|_| {
+                    let together = Arc::clone(&together);
+                    runtime.spawn_blocking(move || together.wait().is_leader())
+                })
+                .collect();
+            runtime.block_on(async {
+                for job in jobs {
+                    job.await.unwrap();
+                }
+            });
+        }
+        assert_eq!(runtime.metrics().n_blocking_threads, N_JOBS);
+    });
+}
+
 /// S0-14: the runtime goes on meanwhile, and the value comes back.
 #[test]
 fn tasks_run_while_a_job_blocks() {
