@@ -87,7 +87,8 @@ fn a_listener_on_every_address_of_ipv6_takes_ipv4_too() {
                 return;
             }
         };
-        if socket2::SockRef::from(&listener).only_v6().unwrap() {
+        let apart = std::fs::read_to_string("/proc/sys/net/ipv6/bindv6only");
+        if apart.is_ok_and(|apart| apart.trim() == "1") {
             eprintln!("SKIPPED a_listener_on_every_address_…: the system keeps IPv4 apart");
             return;
         }

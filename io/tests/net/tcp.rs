@@ -368,6 +368,23 @@ fn a_full_connection_makes_the_writer_wait_until_it_is_read() {
     });
 }
 
+/// On one thread, where nobody else could run them.
+#[test]
+fn a_stream_that_is_always_ready_lets_others_run() {
+    let runtime = Builder::current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (mut near, mut far) = pair().await;
+        let other = spawn(async {});
+        let mut n_rounds = 0;
+        while !other.is_finished() {
+            near.write_all(b"x").await.unwrap();
+            far.read_exact(&mut [0; 1]).await.unwrap();
+            n_rounds += 1;
+            assert!(n_rounds < 100_000, "the other one never runs");
+        }
+    });
+}
+
 #[test]
 fn halves_of_one_connection_reunite_and_others_do_not() {
     block_on(async {

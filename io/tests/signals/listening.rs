@@ -6,16 +6,12 @@ use std::thread;
 
 use futures_lite::future::{self, poll_once};
 use futures_lite::{StreamExt, stream};
-use rt_tasks_io::io::{AsyncReadExt, AsyncWriteExt};
-use rt_tasks_io::net::UnixStream;
-use rt_tasks_io::process::{Command, Stdio};
 use rt_tasks_io::signal::{SignalKind, Signals, ctrl_c, unix};
 use rt_tasks_runtime::{Builder, block_on, spawn};
-use rustix::process::{Signal, getpid, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::low_level::raise;
 
-use super::support::{alone, eventually, ms, n_open, n_threads};
+use super::support::{alone, eventually, n_open, n_threads};
 
 /// Tells when what was raised before has come to its listeners.
 ///
@@ -202,45 +198,6 @@ fn a_listener_that_goes_as_a_signal_comes_takes_it_from_nobody() {
             });
         },
     );
-}
-
-/// A handler interrupts what its thread waits for. Nobody sees an error, and no byte is lost.
-#[test]
-fn a_storm_of_signals_interrupts_nothing() {
-    const N: usize = 2_000_000;
-    alone("listening::a_storm_of_signals_interrupts_nothing", || {
-        let mut signals = unix(SignalKind::USER_1).unwrap();
-        let runtime = Builder::new().workers(2).build().unwrap();
-        let threads = runtime.block_on(async {
-            let (mut near, mut far) = UnixStream::pair().unwrap();
-            let mut child = Command::new("cat");
-            child.stdin(Stdio::piped()).stdout(Stdio::piped());
-            let through_child = child.spawn().unwrap().communicate(vec![7; N]);
-            let (stop, is_over) = mpsc::channel::<()>();
-            let storm = thread::spawn(move || {
-                let mut n_raised = 0;
-                while is_over.try_recv() == Err(mpsc::TryRecvError::Empty) {
-                    // To whichever thread the system chooses, mostly the first.
-                    kill_process(getpid(), Signal::USR1).unwrap();
-                    // And to one that waits.
-                    raise(SIGUSR1).unwrap();
-                    n_raised += 1;
-                }
-                n_raised
-            });
-            let writing = spawn(async move { near.write_all(&vec![7; N]).await });
-            let mut read = Vec::new();
-            far.read_to_end(&mut read).await.unwrap();
-            writing.await.unwrap().unwrap();
-            assert_eq!(read.len(), N);
-            assert_eq!(through_child.await.unwrap().stdout.len(), N);
-            rt_tasks_runtime::sleep(ms(20)).await;
-            signals.recv().await;
-            drop(stop);
-            storm
-        });
-        assert!(threads.join().unwrap() > 0);
-    });
 }
 
 #[test]

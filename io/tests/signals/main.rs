@@ -4,5 +4,7 @@
 #[cfg(target_os = "linux")]
 mod ctrl_c;
 mod listening;
+#[cfg(target_os = "linux")]
+mod storm;
 #[path = "../support/mod.rs"]
 mod support;
