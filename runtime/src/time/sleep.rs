@@ -88,6 +88,21 @@ impl Sleep {
         }
     }
 
+    /// Arms the timer without a look at the clock: if the moment has come already, it fires when the worker looks next.
+    pub(super) fn arm_unseen(&mut self, cx: &Context<'_>) {
+        if let Timer::Idle(deadline) = self.timer {
+            let timers = scheduler::current_timers();
+            let deadline = timers.clock.nanos_of(deadline.0);
+            self.arm(timers, deadline, cx);
+        }
+    }
+
+    fn arm(&mut self, timers: Arc<Timers>, deadline: Nanos, cx: &Context<'_>) {
+        let key = scheduler::arm(&timers, deadline, cx.waker().clone());
+        self.timer = Timer::Armed(timers, key, deadline);
+        wait::begins(WaitKind::Timer, deadline);
+    }
+
     fn disarm(&mut self) {
         if let Timer::Armed(timers, key, _) = &self.timer {
             timers.cancel(*key);
@@ -117,9 +132,7 @@ impl Future for Sleep {
         if deadline <= timers.clock.now() {
             return Poll::Ready(());
         }
-        let key = scheduler::arm(&timers, deadline, cx.waker().clone());
-        self.timer = Timer::Armed(timers, key, deadline);
-        wait::begins(WaitKind::Timer, deadline);
+        self.arm(timers, deadline, cx);
         coop::restore();
         Poll::Pending
     }

@@ -114,6 +114,10 @@ enum Limit {
     At(Instant),
 }
 
+/// The clock was read just before the first poll of the body. It is not read again after that poll for a limit from here
+/// on, of which the poll has most likely used up little. Reading it takes 25 ns, a timeout that does not elapse 200.
+const LONG: Duration = Duration::from_millis(1);
+
 /// How far the time of a body is.
 #[derive(Clone, Copy, Debug)]
 enum Time {
@@ -193,6 +197,9 @@ impl<F: Future> TimeoutParts<'_, F> {
             return;
         };
         let sleep = self.sleep.insert(sleep_until(deadline));
+        if matches!(*self.limit, Limit::After(limit) if limit >= LONG) {
+            return sleep.arm_unseen(cx);
+        }
         if Pin::new(sleep).poll(cx).is_ready() {
             // Not now: a scope around may be late too, and is asked first in the next poll.
             coop::again(cx);
