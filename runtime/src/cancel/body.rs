@@ -70,6 +70,7 @@ pin_project_lite::pin_project! {
 }
 
 impl<F: Future> ScopedBody<F> {
+    #[inline]
     pub fn new(body: F, place: &'static Location<'static>) -> Self {
         Self::in_scope(body, Scope::of_body(), place)
     }
@@ -83,6 +84,7 @@ impl<F: Future> ScopedBody<F> {
         Self::in_scope(body, Scope::of_control(control), place)
     }
 
+    #[inline]
     fn in_scope(body: F, scope: Scope, place: &'static Location<'static>) -> Self {
         Self {
             body: Some(body),

@@ -91,10 +91,21 @@ unsafe impl Send for Scope {}
 
 impl Scope {
     /// The scope of a body that nobody else can reach.
+    #[inline]
     pub(super) fn of_body() -> Self {
+        // Made where it is to lie: it is too large to be moved about for each `timeout`.
         Self {
+            active: RefCell::new(Vec::new()),
+            deferred: RefCell::new(Vec::new()),
+            unwinding: Cell::new(false),
+            unwinding_queue: Cell::new(false),
+            cleaning: Cell::new(false),
+            collecting: Cell::new(false),
+            around: Cell::new(std::ptr::null()),
             owner: Owner::Body,
-            ..Self::default()
+            deadline: Cell::new(None),
+            rare: OnceCell::new(),
+            grace: RefCell::new(None),
         }
     }
 

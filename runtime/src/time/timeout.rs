@@ -37,6 +37,7 @@ use crate::coop;
 ///     assert_eq!(rt::timeout(limit, async { 7 }).await.unwrap(), 7);
 /// });
 /// ```
+#[inline]
 #[track_caller]
 #[doc(alias = "wait_for")]
 pub fn timeout<F: Future>(limit: Duration, body: F) -> Timeout<F> {
@@ -146,6 +147,7 @@ pin_project_lite::pin_project! {
 }
 
 impl<F: Future> Timeout<F> {
+    #[inline]
     fn new(limit: Limit, body: F, at: &'static Location<'static>) -> Self {
         Self {
             body: ScopedBody::new(body, at),
