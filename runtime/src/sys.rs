@@ -1,5 +1,6 @@
 //! System calls that are not worth a module of their own.
 
+use std::marker::PhantomData;
 use std::num::NonZeroU32;
 
 /// Asks for timers that are exact: Linux lets a thread's sleeps be late by 50 µs otherwise.
@@ -14,6 +15,38 @@ pub(crate) fn set_timer_slack() {
 /// Nothing to ask for.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn set_timer_slack() {}
+
+/// Exact timers for a thread of somebody else's, which is put back as it was when this is dropped.
+#[derive(Debug)]
+pub(crate) struct ExactTimers {
+    #[cfg(target_os = "linux")]
+    slack_before: Option<std::num::NonZeroU64>,
+    /// It belongs to the thread that made it.
+    _not_send: PhantomData<*const ()>,
+}
+
+impl ExactTimers {
+    pub(crate) fn begin() -> Self {
+        #[cfg(target_os = "linux")]
+        let slack_before = rustix::thread::current_timer_slack().ok();
+        set_timer_slack();
+        Self {
+            #[cfg(target_os = "linux")]
+            slack_before: slack_before.and_then(std::num::NonZeroU64::new),
+            _not_send: PhantomData,
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for ExactTimers {
+    fn drop(&mut self) {
+        if let Some(slack) = self.slack_before {
+            // Failing is harmless: sleeps stay exact.
+            let _ = rustix::thread::set_current_timer_slack(Some(slack));
+        }
+    }
+}
 
 /// What the system calls this thread.
 #[cfg(target_os = "linux")]

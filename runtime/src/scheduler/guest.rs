@@ -11,6 +11,7 @@
 //! 2. The home thread of a guest's seat sleeps until the seat is handed back to it: either it slept unwatched
 //!    when the seat was claimed, or it was sent away and has said so.
 
+use std::cell::OnceCell;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::{Pin, pin};
@@ -33,6 +34,7 @@ use crate::debug::{Aside, Polled};
 use crate::locals::{Frame, Outside};
 use crate::platform::{Inside, NEVER, Parker};
 use crate::shim::lock_std;
+use crate::sys::ExactTimers;
 use crate::task::Ran;
 use crate::unhandled::Unhandled;
 
@@ -134,6 +136,8 @@ struct Guest<'a> {
     n_ahead: usize,
     /// Looks whether it can ever return.
     vigil: Vigil,
+    /// Since this thread, which is somebody else's, first slept for a while.
+    exact_timers: OnceCell<ExactTimers>,
     /// The context of before.
     before: Before,
     /// In debug mode: the seat that this thread held, and what it polled there, which waits meanwhile.
@@ -195,6 +199,7 @@ impl<'a> Guest<'a> {
             counted_on: None,
             n_ahead: 0,
             vigil: Vigil::new(),
+            exact_timers: OnceCell::new(),
             before,
             aside: None,
             place,
@@ -271,9 +276,20 @@ impl<'a> Guest<'a> {
 
     /// Runs tasks until the future was woken or the seat is gone; sleeps if there is nothing to run.
     fn work(&mut self, seat: &'a Seat) {
-        let main = self.main.clone();
+        let exact_timers = std::mem::take(&mut self.exact_timers);
         // SAFETY: the context says that this thread holds the seat.
+        unsafe { self.work_with(seat, &exact_timers) };
+        self.exact_timers = exact_timers;
+    }
+
+    /// # Safety
+    ///
+    /// The calling thread holds the seat (Invariant 1).
+    unsafe fn work_with(&mut self, seat: &'a Seat, exact_timers: &OnceCell<ExactTimers>) {
+        let main = self.main.clone();
+        // SAFETY: the caller's promise.
         let worker = unsafe { Worker::guest(self.shared, seat, &main.parker) };
+        let worker = worker.on_thread_of(exact_timers);
         loop {
             match worker.turn() {
                 Turn::Ran => self.n_ahead = self.n_ahead.saturating_sub(1),

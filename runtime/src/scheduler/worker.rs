@@ -13,7 +13,7 @@
 //! 1. A `Worker` is made by the thread that holds `seat`, which stays its holder until `lost_seat` says
 //!    otherwise: a task may give the seat away (`block_in_place`).
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use crate::context;
 use crate::platform::{Nanos, Parker, Random};
 use crate::reactor::{Events, Reactor};
 use crate::record::Kind;
+use crate::sys::ExactTimers;
 use crate::task::{Ran, Task};
 
 /// A look around comes at the latest after so much time in polls.
@@ -59,6 +60,8 @@ pub(super) struct Worker<'a> {
     polls_when_woken: Cell<Option<u64>>,
     /// How long it may sleep where nothing else wakes it.
     patience: Cell<Option<Duration>>,
+    /// For when it first sleeps for a while; none on a thread of the runtime, whose timers are exact.
+    exact_timers: Option<&'a OnceCell<ExactTimers>>,
 }
 
 impl<'a> Worker<'a> {
@@ -79,6 +82,7 @@ impl<'a> Worker<'a> {
             unneeding: RefCell::default(),
             polls_when_woken: Cell::new(None),
             patience: Cell::new(None),
+            exact_timers: None,
         }
     }
 
@@ -120,6 +124,15 @@ impl<'a> Worker<'a> {
             unneeding: RefCell::default(),
             polls_when_woken: Cell::new(None),
             patience: Cell::new(None),
+            exact_timers: None,
+        }
+    }
+
+    /// Has it ask for exact timers before it first sleeps for a while.
+    pub(super) fn on_thread_of(self, exact_timers: &'a OnceCell<ExactTimers>) -> Self {
+        Self {
+            exact_timers: Some(exact_timers),
+            ..self
         }
     }
 
@@ -455,6 +468,9 @@ impl<'a> Worker<'a> {
             _ => None,
         };
         let timeout = timeout.map(|timeout| timeout.saturating_sub(awake.unwrap_or_default()));
+        if let (Some(exact_timers), Some(_)) = (self.exact_timers, timeout) {
+            exact_timers.get_or_init(ExactTimers::begin);
+        }
         self.parker.park(timeout) && nap.is_none()
     }
 

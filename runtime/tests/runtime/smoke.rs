@@ -238,3 +238,23 @@ fn cancelling_runs_cleanup_before_the_join_resolves() {
         });
     });
 }
+
+/// Timers of a guest are exact, and its thread gets back what it had.
+#[test]
+#[cfg(target_os = "linux")]
+fn block_on_sleeps_exactly_and_leaves_the_thread_as_it_was() {
+    use rustix::thread::current_timer_slack;
+
+    let slack_of = |builder: rt::Builder| {
+        let before = current_timer_slack().unwrap();
+        let slack = builder.build().unwrap().block_on(async {
+            assert_eq!(current_timer_slack().unwrap(), before);
+            rt::sleep(Duration::from_millis(2)).await;
+            current_timer_slack().unwrap()
+        });
+        assert_eq!(current_timer_slack().unwrap(), before);
+        slack
+    };
+    assert_eq!(slack_of(rt::Builder::current_thread()), 1);
+    assert_eq!(slack_of(rt::Builder::new().workers(2)), 1);
+}
