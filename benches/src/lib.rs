@@ -8,6 +8,7 @@ pub mod chart;
 mod child;
 pub mod compare;
 pub mod counts;
+pub mod goals;
 pub mod hello;
 pub mod http;
 pub mod idle;

@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::compare::Compared;
 use crate::counts::Count;
+use crate::goals;
 use crate::hello::Hello;
 use crate::measure::{self, Report};
 use crate::memory::Footprint;
@@ -119,6 +120,7 @@ pub fn for_docs(report: &Report) -> String {
     for (title, table) in extras(report, Medium::Markdown) {
         let _ = writeln!(page, "### {title}\n\n{table}\n");
     }
+    page += &goals::chapter(&report.rows);
     page += ELSEWHERE;
     page += "## The workloads\n";
     for chapter in chapters() {
