@@ -209,7 +209,7 @@ pub(crate) fn waits_for(waiting: Option<&Waiting>) -> String {
         ("a lock", Some(holder)) if waiting.holders.is_empty() => {
             format!("a lock that #{holder} has")
         }
-        (kind, _) => format!("{kind}{}", whose(&waiting.holders)),
+        (kind, _) => format!("{kind}{}", whose(kind, &waiting.holders)),
     };
     if let Some(front) = waiting.behind {
         out.push_str(&format!(", behind #{front}"));
@@ -226,12 +226,19 @@ pub(crate) fn waits_for(waiting: Option<&Waiting>) -> String {
 }
 
 /// Who has what is waited for, as the end of a sentence; nothing if nobody is known.
-fn whose(holders: &[u64]) -> String {
+fn whose(kind: &str, holders: &[u64]) -> String {
+    // Who took a job of a queue may have handed it on.
+    let (that, has, have) = match kind {
+        "the items of a queue to be done" | "a free slot in a queue" => {
+            (", with jobs that", "took", "took")
+        }
+        _ => (" that", "has", "have"),
+    };
     match holders {
         [] => String::new(),
-        [one] => format!(" that #{one} has"),
-        [one, other] => format!(" that #{one} and #{other} have"),
-        [one, more @ ..] => format!(" that #{one} and {} more have", more.len()),
+        [one] => format!("{that} #{one} {has}"),
+        [one, other] => format!("{that} #{one} and #{other} {have}"),
+        [one, more @ ..] => format!("{that} #{one} and {} more {have}", more.len()),
     }
 }
 
@@ -298,6 +305,11 @@ mod tests {
         ] {
             assert_eq!(permit(holders), text);
         }
+        let slot = r#"{"kind":"a free slot in a queue","for":null,"due_in":null,"on":null,"holders":[7,9],"others":0}"#;
+        assert_eq!(
+            waits_for(Some(&read(slot))),
+            "a free slot in a queue, with jobs that #7 and #9 took"
+        );
         let timer =
             read(r#"{"kind":"a timer","resource":1,"for":null,"due_in":2,"on":null,"others":1}"#);
         assert_eq!(waits_for(Some(&timer)), "a timer and more, due in 2.0s");

@@ -135,6 +135,11 @@ impl WaitKind {
         matches!(self, Self::Lock | Self::RwLock | Self::Permit)
     }
 
+    /// Whether those who took jobs of a queue are known: they may have handed them on.
+    pub(crate) const fn has_takers(self) -> bool {
+        matches!(self, Self::QueueDone | Self::QueueSlot)
+    }
+
     /// What a sentence calls it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -193,6 +198,8 @@ pub struct Waiting {
     pub behind: Option<TaskId>,
     /// Everyone who is known to have a part of the thing, where several can.
     pub(crate) held: Option<Arc<Held>>,
+    /// It has a limit of time, or another part of the task waits for a moment or the like.
+    pub(crate) is_limited: bool,
     /// How many other things the task waits for at the same time; three may be more.
     pub n_others: u8,
 }
@@ -202,7 +209,7 @@ const MAX_NAMED: usize = 4;
 
 impl Waiting {
     /// Those who are known to have what is waited for: the lock, or a part of the permits. Who reads, and who has a
-    /// permit, is known in debug mode only.
+    /// permit, is known in debug mode only. Of a queue, who took jobs that are not done; they may have handed them on.
     #[must_use]
     pub fn holders(&self) -> &[TaskId] {
         match &self.held {
@@ -214,12 +221,16 @@ impl Waiting {
 
     /// Whose it is, as the end of a sentence; nothing if nobody is known.
     fn write_holders(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (that, has, have) = match self.kind.has_takers() {
+            true => (", with jobs that ", "took", "took"),
+            false => (" that ", "has", "have"),
+        };
         let holders = self.holders();
         let n_more = holders.len().saturating_sub(MAX_NAMED);
         let last = holders.len().min(MAX_NAMED).saturating_sub(1);
         for (index, holder) in holders.iter().take(MAX_NAMED).enumerate() {
             f.write_str(match index {
-                0 => " that ",
+                0 => that,
                 _ if index == last && n_more == 0 => " and ",
                 _ => ", ",
             })?;
@@ -227,9 +238,9 @@ impl Waiting {
         }
         match (holders.len(), n_more) {
             (0, _) => Ok(()),
-            (1, _) => f.write_str(" has"),
-            (_, 0) => f.write_str(" have"),
-            _ => write!(f, " and {n_more} more have"),
+            (1, _) => write!(f, " {has}"),
+            (_, 0) => write!(f, " {have}"),
+            _ => write!(f, " and {n_more} more {have}"),
         }
     }
 }
@@ -259,7 +270,10 @@ impl fmt::Display for Waiting {
 }
 
 /// The low bits of the byte: a kind, or zero.
-const KIND: u8 = 0b0011_1111;
+const KIND: u8 = 0b0001_1111;
+
+/// Something weak has given way, or was not let in.
+const LIMITED: u8 = 0b0010_0000;
 
 /// One more thing that the task waits for.
 const OTHER: u8 = 0b0100_0000;
@@ -279,13 +293,16 @@ impl Place<'_> {
     /// Notes a reason; `begins_at` is none where the wait began before.
     #[inline]
     fn note(self, kind: WaitKind, resource: u64, begins_at: Option<u32>) {
-        if self.kind.load(Ordering::Relaxed) == 0 || self.gives_way(kind) {
-            self.resource.store(resource, Ordering::Relaxed);
-            if let (Some(now), false) = (begins_at, kind.is_weak()) {
-                self.since.store(now, Ordering::Relaxed);
-            }
-            self.kind.store(kind as u8, Ordering::Relaxed);
+        let limited = match self.kind.load(Ordering::Relaxed) {
+            0 => 0,
+            _ if self.gives_way(kind) => LIMITED,
+            _ => return,
+        };
+        self.resource.store(resource, Ordering::Relaxed);
+        if let (Some(now), false) = (begins_at, kind.is_weak()) {
+            self.since.store(now, Ordering::Relaxed);
         }
+        self.kind.store(kind as u8 | limited, Ordering::Relaxed);
     }
 
     /// Whether the reason that is there gives way to another; if not, that is counted.
@@ -293,6 +310,7 @@ impl Place<'_> {
     fn gives_way(self, kind: WaitKind) -> bool {
         let before = self.kind.load(Ordering::Relaxed);
         if kind.is_weak() {
+            self.kind.store(before | LIMITED, Ordering::Relaxed);
             return false;
         }
         let is_weak = WaitKind::from_byte(before & KIND).is_some_and(WaitKind::is_weak);
@@ -312,6 +330,7 @@ impl Place<'_> {
         let millis = now.wrapping_sub(since).min(u32::MAX / 2);
         let held = match kind {
             WaitKind::RwLock | WaitKind::Permit => Holders::look_up(resource),
+            kind if kind.has_takers() => Holders::look_up(resource),
             _ => None,
         };
         let on = match (kind, &held) {
@@ -330,6 +349,7 @@ impl Place<'_> {
             on,
             behind: held.as_ref().and_then(|held| held.ahead_of(me)),
             held,
+            is_limited: byte & LIMITED != 0,
             n_others: byte / OTHER,
         })
     }
@@ -410,6 +430,7 @@ mod tests {
         place.note(WaitKind::Timer, 1, Some(10));
         place.note(WaitKind::Request, 2, Some(20));
         let first = place.read(0, 50).unwrap();
+        assert!(first.is_limited);
         assert_eq!((first.kind, first.resource), (WaitKind::Timer, 1));
         assert_eq!(first.for_long, None);
         place.note(WaitKind::Event, 3, Some(30));
@@ -420,6 +441,12 @@ mod tests {
         let last = place.read(0, 50).unwrap();
         assert_eq!((last.kind, last.resource), (WaitKind::Event, 3));
         assert_eq!(last.for_long, Some(Duration::from_millis(20)));
-        assert_eq!(last.n_others, 3);
+        assert_eq!((last.n_others, last.is_limited), (3, true));
+        kind.store(0, Ordering::Relaxed);
+        place.note(WaitKind::Event, 3, Some(60));
+        assert!(!place.read(0, 60).unwrap().is_limited);
+        place.note(WaitKind::Timer, 1, None);
+        let limited = place.read(0, 60).unwrap();
+        assert!(limited.is_limited && limited.kind == WaitKind::Event);
     }
 }

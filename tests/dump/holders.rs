@@ -10,7 +10,7 @@ use rt::{Builder, Dump, JoinHandle, TaskId};
 use crate::support::{exact, ms, must_end};
 
 /// Runs a future on the one runtime whose order is exact, in debug mode.
-fn debugged(body: impl Future<Output = ()> + Send + 'static) {
+pub(super) fn debugged(body: impl Future<Output = ()> + Send + 'static) {
     must_end("in debug mode", || {
         let runtime = Builder::current_thread()
             .virtual_time(true)
@@ -28,12 +28,12 @@ fn with_and_without<F: Future<Output = ()> + Send + 'static>(body: fn() -> F) {
     debugged(body());
 }
 
-fn named(name: &str, body: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+pub(super) fn named(name: &str, body: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     rt::task::Builder::new().name(name).spawn(body)
 }
 
 /// What the task with this number waits for, as a sentence without the time.
-fn wait_of(dump: &Dump, id: TaskId) -> String {
+pub(super) fn wait_of(dump: &Dump, id: TaskId) -> String {
     let waiting = dump.task(id).unwrap().waiting_on.as_ref().unwrap();
     let text = waiting.to_string();
     text[..text.rfind(", for ").unwrap()].to_owned()

@@ -7,6 +7,7 @@ mod cycles;
 mod deadlocks;
 mod edges;
 mod holders;
+mod jobs;
 mod picture;
 mod programs;
 mod trouble;

@@ -6,7 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rt::Builder;
 
 use crate::support::must_end;
-use crate::trouble::{never_done, no_permits, own_lock, read_twice, two_locks};
+use crate::trouble::{
+    full_queue, join_inside_job, never_done, no_permits, own_lock, read_twice, two_locks,
+};
 
 /// What is told of a program that can never end, and that all of it is there.
 fn assert_told<F: Future<Output = ()> + 'static>(
@@ -105,6 +107,39 @@ fn n15_permits_that_nobody_can_give_back_are_told() {
             "examples/trouble/no_permits.rs:14:",
             "waits for a permit of a semaphore that #",
             " have, for ",
+        ],
+    );
+}
+
+/// N15: a worker that waits for all jobs while it has one.
+#[test]
+fn n15_a_join_inside_a_job_is_told_with_its_circle() {
+    assert_told(
+        join_inside_job::print_pages,
+        &[
+            "waits, and nothing goes on in its runtime",
+            "deadlock, unless a job was handed on, or something else ends one of these waits:\n  task #",
+            " `printer` spawned at ",
+            "examples/trouble/join_inside_job.rs:13:",
+            "waits for the items of a queue to be done, with jobs that #",
+            " took, for ",
+        ],
+    );
+}
+
+/// N15: workers that put into the queue which they take from.
+#[test]
+fn n15_a_queue_that_its_takers_fill_is_told() {
+    assert_told(
+        full_queue::visit_all,
+        &[
+            "waits, and nothing goes on in its runtime",
+            "deadlock, unless a job was handed on, or something else ends one of these waits:\n  task #",
+            " `north` spawned at ",
+            " `south` spawned at ",
+            "examples/trouble/full_queue.rs:16:",
+            "waits for a free slot in a queue, with jobs that #",
+            " took, for ",
         ],
     );
 }

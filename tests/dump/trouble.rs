@@ -1,6 +1,10 @@
 //! Programs that are wrong in one way; their `main` is for those who run them.
 #![allow(dead_code)]
 
+#[path = "../../examples/trouble/full_queue.rs"]
+pub(crate) mod full_queue;
+#[path = "../../examples/trouble/join_inside_job.rs"]
+pub(crate) mod join_inside_job;
 #[path = "../../examples/trouble/never_done.rs"]
 pub(crate) mod never_done;
 #[path = "../../examples/trouble/no_permits.rs"]

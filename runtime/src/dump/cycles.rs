@@ -8,7 +8,7 @@ use super::{Dump, Graph};
 use crate::task::TaskId;
 use crate::wait::Waiting;
 
-/// Tasks that wait for one another in a circle, by locks, permits, joins and groups.
+/// Tasks that wait for one another in a circle, by locks, permits, queues, joins and groups.
 ///
 /// Its `Display` has a line for each.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ impl Cycle {
     }
 
     /// Whether nobody in it waits for anything else beside, which might end its wait: the other branch of a `select!`,
-    /// another task of a set.
+    /// another task of a set. A circle that leads through a queue never is: a job can be handed on.
     ///
     /// A cancellation or a time limit can end any wait, and a guard or permit that was handed to another task is not seen
     /// before it is given back there.
@@ -49,13 +49,25 @@ impl Cycle {
     pub fn is_certain(&self) -> bool {
         self.is_certain
     }
+
+    /// Whether it leads through a queue.
+    fn has_queue(&self) -> bool {
+        let waits = self
+            .steps
+            .iter()
+            .filter_map(|step| step.waiting_on.as_ref());
+        waits.into_iter().any(|waiting| waiting.kind.has_takers())
+    }
 }
 
 impl fmt::Display for Cycle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.is_certain {
-            true => "deadlock:",
-            false => "deadlock, unless something else ends one of these waits:",
+        f.write_str(match (self.is_certain, self.has_queue()) {
+            (true, _) => "deadlock:",
+            (false, false) => "deadlock, unless something else ends one of these waits:",
+            (false, true) => {
+                "deadlock, unless a job was handed on, or something else ends one of these waits:"
+            }
         })?;
         for step in &self.steps {
             write!(f, "\n  {step}")?;
@@ -82,8 +94,9 @@ impl Dump {
     /// The circles in which tasks wait for one another: for locks, for one another's end, for the end of a group.
     /// They are found also while other tasks run.
     ///
-    /// Who reads, and who has the permits of a semaphore, is known in debug mode only. A wait for a permit is part of a
-    /// circle only where everyone who has a permit waits in a circle too.
+    /// Who reads, who has the permits of a semaphore, and who took jobs of a queue, is known in debug mode only. A wait for
+    /// a permit is part of a circle only where everyone who has a permit waits in a circle too; a wait for a slot of a
+    /// queue, where everyone who has a job of it waits for a slot of it too.
     ///
     /// At least one for each set of tasks that wait for one another, none twice.
     #[must_use]
@@ -108,10 +121,10 @@ impl Dump {
     }
 
     fn cycle(&self, graph: &Graph, nodes: &[usize]) -> Cycle {
-        let mut waiters = nodes.iter().filter(|&&node| graph.is_waiter(node));
+        let waiters = nodes.iter().filter(|&&node| graph.is_waiter(node));
         Cycle {
-            steps: waiters.clone().map(|&node| self.step(node)).collect(),
-            is_certain: waiters.all(|&node| graph.needs_all(node)),
+            steps: waiters.map(|&node| self.step(node)).collect(),
+            is_certain: nodes.iter().all(|&node| graph.needs_all(node)),
         }
     }
 

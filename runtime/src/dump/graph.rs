@@ -10,8 +10,18 @@
 //! never goes on is enough to keep them. For a semaphore it is not: any holder may give a permit back. So it is found
 //! out first who may still go on: who waits for nothing known, who needs all and all may, who needs any and one may.
 //! The others never can, and only then a semaphore is part of a circle.
+//!
+//! # Queues
+//!
+//! Who took a job of a queue is known in debug mode, but a job is a value that can be handed on, and nobody sees that
+//! before it is dropped elsewhere. So what leads through a queue is never certain, and never makes a circle of
+//! permits. Three things keep it from being said where it is likely to be wrong. Who has spawned a task that is still
+//! there may have given it the job. Who also waits for a moment may be several parts, of which another one works on
+//! the job. And who waits for a slot waits for whoever takes next: those with jobs come back to take, and count
+//! only if every one of them waits for a slot of the same queue.
 
-use std::collections::HashMap;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 
 use super::Dump;
 use crate::task::TaskId;
@@ -41,6 +51,15 @@ enum Needs {
     Any,
     /// Any of them, and nothing else would do.
     OnlyAny,
+}
+
+/// The things that were met.
+#[derive(Default)]
+struct Things {
+    /// By what is waited for, and its number.
+    nodes: HashMap<(WaitKind, u64), usize>,
+    /// Those who have spawned a task that is there; looked for where it matters.
+    parents: OnceCell<HashSet<Option<TaskId>>>,
 }
 
 impl Graph {
@@ -81,12 +100,12 @@ impl Graph {
                 members.entry(task.group).or_default().push(node);
             }
         }
-        let mut things = HashMap::new();
+        let mut things = Things::default();
         for node in 0..self.n_waiters {
             let Some(waiting) = dump.waiting_of(node) else {
                 continue;
             };
-            let mut targets = self.direct_targets(waiting, &mut things);
+            let mut targets = self.direct_targets(dump, waiting, &mut things);
             if matches!(waiting.kind, WaitKind::Group | WaitKind::AnyTask) {
                 targets.extend(members.get(&waiting.resource).into_iter().flatten());
             }
@@ -112,32 +131,47 @@ impl Graph {
     /// The one who is awaited, who has the thing, or the thing itself.
     fn direct_targets(
         &mut self,
+        dump: &Dump,
         waiting: &Waiting,
-        things: &mut HashMap<u64, usize>,
+        things: &mut Things,
     ) -> Vec<usize> {
         let target = match (&waiting.held, waiting.behind) {
             (None, _) => waiting.on.and_then(|id| self.node(id)),
             (Some(_), Some(front)) => self.node(front),
+            (Some(_), None) if waiting.kind.has_takers() && !is_only(waiting) => None,
             (Some(held), None) => {
-                let thing = things.entry(waiting.resource);
-                Some(*thing.or_insert_with(|| self.add_thing(waiting.kind, held)))
+                let Things { nodes, parents } = things;
+                let thing = nodes.entry((waiting.kind, waiting.resource));
+                Some(*thing.or_insert_with(|| self.add_thing(dump, parents, waiting, held)))
             }
         };
         target.into_iter().collect()
     }
 
     /// Adds a thing with an edge to each who has a part of it.
-    fn add_thing(&mut self, kind: WaitKind, held: &Held) -> usize {
+    fn add_thing(
+        &mut self,
+        dump: &Dump,
+        parents: &OnceCell<HashSet<Option<TaskId>>>,
+        waiting: &Waiting,
+        held: &Held,
+    ) -> usize {
         let holders = held.holders().iter();
-        let edges: Vec<_> = holders.filter_map(|id| self.node(*id)).collect();
+        let mut edges: Vec<_> = holders.filter_map(|id| self.node(*id)).collect();
         let is_known = held.is_all() && edges.len() == held.holders().len();
+        let (needs, is_free) = match waiting.kind {
+            WaitKind::Permit => (Needs::OnlyAny, !is_known),
+            WaitKind::QueueDone | WaitKind::QueueSlot => {
+                let find = || dump.tasks.iter().map(|task| task.parent).collect();
+                keep_stuck(dump, parents.get_or_init(find), waiting, &mut edges);
+                (Needs::Any, true)
+            }
+            _ => (Needs::All, false),
+        };
         self.nodes.push(Node {
             edges,
-            needs: match kind {
-                WaitKind::Permit => Needs::OnlyAny,
-                _ => Needs::All,
-            },
-            is_free: kind == WaitKind::Permit && !is_known,
+            needs,
+            is_free,
         });
         self.nodes.len() - 1
     }
@@ -213,5 +247,40 @@ impl Graph {
             .iter()
             .copied()
         })
+    }
+}
+
+/// Whether nothing else is known that the task waits for at the same time, not even a moment.
+fn is_only(waiting: &Waiting) -> bool {
+    waiting.n_others == 0 && !waiting.is_limited
+}
+
+/// Of those who took jobs of the queue that this is a wait for, keeps those who still have them, as far as can be known,
+/// and keep the queue from going on.
+fn keep_stuck(
+    dump: &Dump,
+    parents: &HashSet<Option<TaskId>>,
+    waiting: &Waiting,
+    takers: &mut Vec<usize>,
+) {
+    let has_job = |taker: usize| {
+        // What was spawned by no task may be by any call of `block_on`.
+        let task = dump.tasks.get(taker).map(|task| task.id);
+        !parents.contains(&task)
+    };
+    let waits_here = |taker: usize| {
+        dump.waiting_of(taker).is_some_and(|theirs| {
+            let its_queue = (theirs.kind, theirs.resource);
+            its_queue == (waiting.kind, waiting.resource) && is_only(theirs)
+        })
+    };
+    if waiting.kind == WaitKind::QueueDone {
+        takers.retain(|taker| has_job(*taker));
+    } else if !takers
+        .iter()
+        .all(|taker| has_job(*taker) && waits_here(*taker))
+    {
+        // One who can go on comes back and takes.
+        takers.clear();
     }
 }

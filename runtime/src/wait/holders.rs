@@ -173,6 +173,11 @@ impl Shares {
         }
     }
 
+    /// Parts were passed on: nobody is known to have any, from now on.
+    pub fn pass_on(&mut self) {
+        self.is_wrong = true;
+    }
+
     /// Not only those who have parts can end a wait, from now on.
     pub fn open(&mut self) {
         self.is_open = true;

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use rt_tasks_runtime::coop;
+use rt_tasks_runtime::wait::WaitKind;
 
 use super::shared::{Answer, Shared};
 use super::store::{Fifo, Store};
@@ -133,7 +134,12 @@ impl<T, S: Store<T>> Future for Take<'_, T, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let item = ready!(this.get.poll(cx))?;
-        Poll::Ready(Ok(Job::new(item, S::duty(Arc::clone(this.shared)))))
+        let duty = S::duty(Arc::clone(this.shared));
+        let duty = match &this.shared.jobs {
+            Some(jobs) => duty.watched(jobs),
+            None => duty,
+        };
+        Poll::Ready(Ok(Job::new(item, duty)))
     }
 }
 
@@ -184,7 +190,9 @@ impl<T, S> Future for Join<'_, T, S> {
         let polled = if waiter.is_idle() {
             this.shared.poll_unfinished(waiter, cx)
         } else {
-            this.shared.lines.poll(waiter, cx).map(|_| ())
+            this.shared
+                .poll_line(WaitKind::QueueDone, waiter, cx)
+                .map(|_| ())
         };
         if polled.is_pending() {
             coop::restore();

@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use rt_tasks_runtime::wait::{self, Holders};
+
 use super::shared::Shared;
 use super::store::{Fifo, Lifo, Ranked};
 
@@ -23,6 +25,48 @@ pub enum Duty<T> {
     Fifo(Arc<Shared<Fifo<T>>>),
     Lifo(Arc<Shared<Lifo<T>>>),
     Ranked(Arc<Shared<Ranked<T>>>),
+    /// One of these; who took the item is written down.
+    Watched(Box<Watched<T>>),
+}
+
+/// A duty of a queue that knows who took its items.
+pub struct Watched<T> {
+    jobs: Arc<Holders>,
+    /// Its number, or zero if that is no task.
+    taker: u64,
+    _duty: Duty<T>,
+}
+
+impl<T> Drop for Watched<T> {
+    fn drop(&mut self) {
+        self.jobs.update(|shares| {
+            shares.give(self.taker, 1);
+            // Where one job is handed on, others may be on their way.
+            if self.taker != wait::me() {
+                shares.pass_on();
+            }
+        });
+    }
+}
+
+impl<T> fmt::Debug for Watched<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").finish_non_exhaustive()
+    }
+}
+
+impl<T> Duty<T> {
+    /// Writes down that what runs here has it.
+    #[cold]
+    pub(super) fn watched(self, jobs: &Arc<Holders>) -> Self {
+        let taker = wait::me();
+        jobs.update(|shares| shares.take(taker, 1));
+        Self::Watched(Box::new(Watched {
+            jobs: Arc::clone(jobs),
+            taker,
+            _duty: self,
+        }))
+    }
 }
 
 impl<T> Drop for Duty<T> {
@@ -32,6 +76,8 @@ impl<T> Drop for Duty<T> {
             Self::Fifo(queue) => queue.task_done(),
             Self::Lifo(queue) => queue.task_done(),
             Self::Ranked(queue) => queue.task_done(),
+            // By the one within.
+            Self::Watched(_) => Ok(()),
         };
     }
 }

@@ -25,6 +25,12 @@
 //!    counted before anyone can get it.
 //! 4. After `shutdown` no putter is in line; once the items are gone no getter is.
 //!
+//! # Who has jobs
+//!
+//! A queue that is made in debug mode has a record of who took jobs of it that are not dropped, and those who wait in `join`
+//! or for a slot give the number of that record instead of the queue's. Elsewhere there is none, and all that is
+//! asked is whether there is one, where a job is made and where somebody waits.
+//!
 //! # The budget
 //!
 //! Only an operation that could go on counts against the budget of a poll: one that has to wait gets in line,
@@ -35,10 +41,11 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 
 use rt_tasks_runtime::coop;
-use rt_tasks_runtime::wait::WaitKind;
+use rt_tasks_runtime::wait::{self, Holders, Shares, WaitKind};
 
 use super::store::Store;
 use super::{ShutDown, TaskDoneError, TryGetError, TryPutError};
@@ -67,6 +74,8 @@ pub(super) type Lines<'a, S> = Locked<'a, State<S>, Answer, 3>;
 pub struct Shared<S> {
     /// `usize::MAX` for an unbounded queue.
     pub(super) capacity: usize,
+    /// Who has jobs; in debug mode.
+    pub(super) jobs: Option<Arc<Holders>>,
     pub(super) lines: WaitList<State<S>, Answer, 3>,
 }
 
@@ -133,6 +142,7 @@ impl<S> Shared<S> {
         };
         Self {
             capacity,
+            jobs: wait::is_debugging().then(watch_jobs),
             lines: WaitList::new(state),
         }
     }
@@ -248,8 +258,41 @@ impl<S> Shared<S> {
             drop(lines);
             return Poll::Ready(());
         }
-        lines.enqueue(WaitKind::QueueDone, JOINERS, waiter, Answer::None, waker);
+        self.enqueue(&mut lines, WaitKind::QueueDone, JOINERS, waiter, waker);
         Poll::Pending
+    }
+
+    /// Gets in line, and says what for: with who has jobs, if that is known.
+    fn enqueue(
+        &self,
+        lines: &mut Lines<'_, S>,
+        kind: WaitKind,
+        line: usize,
+        waiter: Pin<&Waiter<Answer>>,
+        waker: Waker,
+    ) {
+        match &self.jobs {
+            Some(jobs) => {
+                wait::begins(kind, jobs.number());
+                lines.enqueue(None, line, waiter, Answer::None, waker);
+            }
+            None => lines.enqueue(kind, line, waiter, Answer::None, waker),
+        }
+    }
+
+    /// Asks for the answer to one who got in line by `enqueue`.
+    #[inline]
+    pub(super) fn poll_line(
+        &self,
+        kind: WaitKind,
+        waiter: Pin<&Waiter<Answer>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Answer> {
+        let polled = self.lines.poll(waiter, cx);
+        if let (Poll::Pending, Some(jobs)) = (&polled, &self.jobs) {
+            wait::goes_on(kind, jobs.number());
+        }
+        polled
     }
 
     /// What a `get` does that is dropped half-way.
@@ -484,7 +527,7 @@ impl<S> Shared<S> {
         let waker = cx.waker().clone();
         let mut lines = self.lines.lock();
         if !lines.is_shut_down && !lines.has_slot(self.capacity) {
-            lines.enqueue(WaitKind::QueueSlot, PUTTERS, waiter, Answer::None, waker);
+            self.enqueue(&mut lines, WaitKind::QueueSlot, PUTTERS, waiter, waker);
             return Poll::Pending;
         }
         if let Budget::Spent = budget {
@@ -510,7 +553,7 @@ impl<S> Shared<S> {
         S: Store<T>,
     {
         ready!(coop::poll_proceed(cx));
-        match self.lines.poll(waiter, cx) {
+        match self.poll_line(WaitKind::QueueSlot, waiter, cx) {
             Poll::Ready(Answer::Promised) => Poll::Ready(self.redeem_slot(taken(item))),
             Poll::Ready(Answer::Refused | Answer::None) => {
                 Poll::Ready(Err(ShutDown::new(taken(item))))
@@ -542,6 +585,13 @@ impl<S> Shared<S> {
         Self::offer_item(&mut lines);
         Ok(())
     }
+}
+
+/// A record of those who have jobs. Others than they may well end a wait: a job is handed on, or an item taken.
+fn watch_jobs() -> Arc<Holders> {
+    let jobs = Holders::enter();
+    jobs.update(Shares::open);
+    Arc::new(jobs)
 }
 
 /// What the current poll may still do.
