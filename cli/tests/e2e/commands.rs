@@ -202,6 +202,9 @@ fn a_process_that_is_stopped_is_said_to_be_silent() {
     let subject = Subject::start("idle");
     let id = rustix::process::Pid::from_raw(subject.id().parse().unwrap()).unwrap();
     rustix::process::kill_process(id, rustix::process::Signal::STOP).unwrap();
+    // Its threads stop one after the other.
+    let stopped = rustix::process::waitpid(Some(id), rustix::process::WaitOptions::UNTRACED);
+    assert!(stopped.unwrap().is_some_and(|(_, status)| status.stopped()));
     let error = printed(&subject.rt(&["tree", &subject.id()]), 2);
     assert!(
         error.contains("does not answer") && error.contains("kill -CONT"),
