@@ -120,7 +120,10 @@ pub fn for_docs(report: &Report) -> String {
     for (title, table) in extras(report, Medium::Markdown) {
         let _ = writeln!(page, "### {title}\n\n{table}\n");
     }
-    page += &goals::chapter(&report.rows);
+    if !cfg!(feature = "mimalloc") {
+        // They were set with the system's allocator.
+        page += &goals::chapter(&report.rows);
+    }
     page += ELSEWHERE;
     page += "## The workloads\n";
     for chapter in chapters() {
