@@ -178,6 +178,7 @@ runtime is faster than Tokio.
   the time in a process of their own, with Go's processors limited to the number of workers. They do the same
   work in their own idiom, so a row compares what programs pay, not how well the same steps are done.
 - Both ends of every connection share the processors with each other.
+- How the runtimes scale to more processors than the results name is not measured.
 - What goes through the kernel to wake a thread comes in two modes on a virtual machine; the quartiles show
   it, a median hides it.
 ";
