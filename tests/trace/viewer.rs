@@ -55,8 +55,8 @@ impl View {
     ///
     /// # Panics
     ///
-    /// If it is not in the format, if slices of one track overlap without one lying in the other, or if an arrow
-    /// does not lead from a slice to a later one.
+    /// If it is not in the format, if a track has the number that Perfetto takes for the main thread, if slices of one
+    /// track overlap without one lying in the other, or if an arrow does not lead from a slice to a later one.
     pub(crate) fn of(trace: &Trace) -> Self {
         Self::parse(&trace.to_json())
     }
@@ -68,7 +68,9 @@ impl View {
         for entry in entries.iter().filter(|entry| entry["ph"] == "M") {
             if entry["name"] == "thread_name" {
                 let name = text(&entry["args"]["name"]);
-                assert!(tracks.insert(entry["tid"].as_u64(), name).is_none());
+                let number = entry["tid"].as_u64();
+                assert_ne!(number, Some(0), "{name} is put onto the main thread");
+                assert!(tracks.insert(number, name).is_none());
             }
         }
         let mut view = Self {

@@ -16,8 +16,12 @@ use super::trace::Trace;
 use crate::json::{Object, object, text};
 use crate::platform::Nanos;
 
-/// Tracks of threads without a seat come after those of seats.
-const FIRST_OF_THREADS: u64 = 1000;
+/// The track of the first seat. Perfetto shows the number of a track behind its name, and sorts by it. Zero would not do:
+/// it stands there for the main thread, whose number is that of the process.
+const FIRST_OF_SEATS: u64 = 100;
+
+/// Tracks of threads without a seat come after those of seats, and end with the number of the thread.
+const FIRST_OF_THREADS: u64 = 10_000_000;
 
 /// Something that lasts and is not over.
 struct Open {
@@ -36,6 +40,7 @@ impl Display for Micros {
 
 struct Writer<'a> {
     trace: &'a Trace,
+    process: u32,
     out: String,
     /// What is open on each track, the innermost last.
     open: HashMap<u64, Vec<Open>>,
@@ -48,6 +53,7 @@ struct Writer<'a> {
 pub(super) fn write(trace: &Trace) -> String {
     let mut writer = Writer {
         trace,
+        process: std::process::id(),
         out: String::from("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n"),
         open: HashMap::new(),
         arrows: HashMap::new(),
@@ -66,7 +72,7 @@ pub(super) fn write(trace: &Trace) -> String {
 fn in_order(trace: &Trace) -> Vec<(u64, Event)> {
     let mut all = Vec::with_capacity(trace.n_events());
     for (seat, events) in &trace.seats {
-        all.extend(events.iter().map(|event| (*seat as u64, *event)));
+        all.extend(events.iter().map(|event| (track_of(*seat), *event)));
     }
     let of_thread = |event: &Event| (FIRST_OF_THREADS + u64::from(event.thread), *event);
     all.extend(trace.outside.iter().map(of_thread));
@@ -81,23 +87,33 @@ fn in_order(trace: &Trace) -> Vec<(u64, Event)> {
     all
 }
 
+/// The track of a seat.
+fn track_of(seat: usize) -> u64 {
+    FIRST_OF_SEATS + seat as u64
+}
+
 impl Writer<'_> {
     /// One entry of the list.
     fn entry(&mut self, phase: char, name: &str, fields: impl FnOnce(&mut Object<'_>)) {
         if !self.out.ends_with("[\n") {
             self.out.push_str(",\n");
         }
+        let process = self.process;
         object(&mut self.out, |out| {
             out.text("ph", phase);
             out.field("name", |out| text(out, name));
-            out.plain("pid", 1);
+            out.plain("pid", process);
             fields(out);
         });
     }
 
-    fn name(&mut self, what: &str, track: u64, name: &str) {
+    /// Names a track, or the process where there is none.
+    fn name(&mut self, track: Option<u64>, name: &str) {
+        let what = track.map_or("process_name", |_| "thread_name");
         self.entry('M', what, |out| {
-            out.plain("tid", track);
+            if let Some(track) = track {
+                out.plain("tid", track);
+            }
             out.field("args", |out| {
                 object(out, |out| out.field("name", |out| text(out, name)));
             });
@@ -106,16 +122,16 @@ impl Writer<'_> {
 
     fn names(&mut self) {
         let trace = self.trace;
-        self.name("process_name", 0, &format!("runtime {}", trace.runtime));
+        self.name(None, &format!("runtime {}", trace.runtime));
         for (seat, _) in &trace.seats {
-            self.name("thread_name", *seat as u64, &self.seat_name(*seat));
+            self.name(Some(track_of(*seat)), &self.seat_name(*seat));
         }
         let mut threads: Vec<_> = trace.outside.iter().map(|event| event.thread).collect();
         threads.sort_unstable();
         threads.dedup();
         for thread in threads {
             let track = FIRST_OF_THREADS + u64::from(thread);
-            self.name("thread_name", track, &format!("thread {thread}"));
+            self.name(Some(track), &format!("thread {thread}"));
         }
     }
 
@@ -168,7 +184,8 @@ impl Writer<'_> {
 
     fn poll(&mut self, track: u64, event: &Event) {
         if track < FIRST_OF_THREADS {
-            let name = format!("queue of {}", self.seat_name(track as usize));
+            let seat = (track - FIRST_OF_SEATS) as usize;
+            let name = format!("queue of {}", self.seat_name(seat));
             self.entry('C', &name, |out| {
                 out.plain("ts", Micros(event.at));
                 out.field("args", |out| {
