@@ -1,5 +1,5 @@
-//! Wrong: a task reads a lock that it reads already, and a writer has come in between: each waits for the other. Who
-//! reads is known in debug mode.
+//! Wrong: a task reads a lock that it reads already, and a writer has come in between: each waits for the other. Debug
+//! mode knows who reads, and says so at once, and where.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -201,8 +201,9 @@ impl Builder {
 
     /// Debug mode; also turned on by `RT_DEBUG=1` in the environment. It tells of mistakes that nobody notices: polls
     /// that take long, while they do, with the stack of their thread (on Linux); errors and panics of tasks whose
-    /// handle was dropped; tasks that were cancelled a second ago and go on, and those that are left when the
-    /// runtime ends. The reports go to [`on_unhandled`](Self::on_unhandled), or where it says.
+    /// handle was dropped; tasks that wait for a lock or permits which they have themselves; tasks that were cancelled a
+    /// second ago and go on, and those that are left when the runtime ends. The reports go to
+    /// [`on_unhandled`](Self::on_unhandled), or where it says.
     ///
     /// It also measures how long tasks are busy, see [`TaskInfo::busy`](crate::TaskInfo::busy). A stack is had by
     /// interrupting its thread with the signal `SIGURG`; a program that handles that signal gets none.

@@ -29,7 +29,7 @@ use crate::context::{self, Context};
 use crate::task::TaskId;
 
 pub(crate) use holders::Held;
-pub use holders::{Holder, Holders, Shares};
+pub use holders::{Holder, Holders, Shares, Since};
 
 /// What something of `rt` waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -402,7 +402,7 @@ pub fn me() -> u64 {
     })
 }
 
-pub use crate::debug::relock::{is_debugging, report_relock};
+pub use crate::debug::relock::{Own, is_debugging, is_whole, report_own, report_relock};
 
 #[cfg(test)]
 mod tests {

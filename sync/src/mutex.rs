@@ -21,7 +21,8 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use rt_tasks_runtime::const_unless_loom;
 
-use self::raw::{Claim, Place, RawMutex};
+pub(crate) use self::raw::Place;
+use self::raw::{Claim, RawMutex};
 use crate::park;
 use crate::stats::MutexStats;
 use crate::wait_list::Waiter;

@@ -3,8 +3,10 @@
 //! A future is polled with a waker that unparks this thread. So a thread waits in the same line, by the
 //! same rules, as the tasks do, and there is no second protocol to get right.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
+use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -36,6 +38,16 @@ impl Wake for ThreadWaker {
     }
 }
 
+thread_local! {
+    /// What is known of the waker of the call of `block_on` that was made last.
+    static LATEST: Cell<*const ()> = const { Cell::new(ptr::null()) };
+}
+
+/// Whether this is the waker of a call of `block_on` on this thread, which sleeps until that call is through.
+pub(crate) fn is_here(waker: &Waker) -> bool {
+    ptr::eq(LATEST.get(), waker.data())
+}
+
 /// Runs a future of this crate on the calling thread, which sleeps while it is pending.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
@@ -44,6 +56,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         woken: AtomicBool::new(false),
     });
     let task_waker = Waker::from(Arc::clone(&waker));
+    LATEST.set(task_waker.data());
     let mut cx = Context::from_waker(&task_waker);
     loop {
         // A blocking call inside a task is not counted: with an empty budget it would spin for ever.

@@ -15,14 +15,16 @@ mod guards;
 
 use std::cell::UnsafeCell;
 use std::fmt;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rt_tasks_runtime::const_unless_loom;
 
+use crate::mutex::Place;
 use crate::park;
-use crate::semaphore::{Owner, RawSemaphore, Request};
+use crate::semaphore::{Claim, Owner, RawSemaphore};
 use crate::stats::RwLockStats;
 use crate::wait_list::Waiter;
 
@@ -35,7 +37,8 @@ pub use guards::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLockReadGuard, R
 /// wait. A reader that comes while a writer waits gets in after that writer. It is not poisoned by a panic:
 /// the guard unlocks it, and the data is as the panic left it.
 ///
-/// Reading while the same task reads already waits for ever if a writer has begun to wait in between.
+/// Reading while the same task reads already waits for ever if a writer has begun to wait in between; so does writing while
+/// it reads or writes. In debug mode that is reported, with both places.
 ///
 /// # Examples
 ///
@@ -88,8 +91,9 @@ impl<T: ?Sized> RwLock<T> {
     /// # });
     /// ```
     #[inline]
+    #[track_caller]
     pub fn read(&self) -> Read<'_, T> {
-        Read::new(self)
+        Read::new(self, Location::caller())
     }
 
     /// Waits until nobody else reads or writes.
@@ -108,8 +112,9 @@ impl<T: ?Sized> RwLock<T> {
     /// # });
     /// ```
     #[inline]
+    #[track_caller]
     pub fn write(&self) -> Write<'_, T> {
-        Write::new(self)
+        Write::new(self, Location::caller())
     }
 
     /// Waits to read, and returns a guard that keeps the lock alive instead of borrowing it.
@@ -129,8 +134,9 @@ impl<T: ?Sized> RwLock<T> {
     /// std::thread::spawn(move || assert_eq!(*guard, 5)).join().unwrap();
     /// # });
     /// ```
+    #[track_caller]
     pub fn read_owned(self: Arc<Self>) -> ReadOwned<T> {
-        ReadOwned::new(self)
+        ReadOwned::new(self, Location::caller())
     }
 
     /// Waits to write, and returns a guard that keeps the lock alive instead of borrowing it.
@@ -151,8 +157,9 @@ impl<T: ?Sized> RwLock<T> {
     /// assert_eq!(*limit.read().await, 6);
     /// # });
     /// ```
+    #[track_caller]
     pub fn write_owned(self: Arc<Self>) -> WriteOwned<T> {
-        WriteOwned::new(self)
+        WriteOwned::new(self, Location::caller())
     }
 
     /// Waits to read on a plain thread, which sleeps meanwhile.
@@ -166,6 +173,7 @@ impl<T: ?Sized> RwLock<T> {
     /// assert_eq!(*limit.read_blocking(), 5);
     /// ```
     #[doc(alias = "blocking_read")]
+    #[track_caller]
     pub fn read_blocking(&self) -> RwLockReadGuard<'_, T> {
         match self.try_read() {
             Some(guard) => guard,
@@ -185,6 +193,7 @@ impl<T: ?Sized> RwLock<T> {
     /// assert_eq!(limit.into_inner(), 6);
     /// ```
     #[doc(alias = "blocking_write")]
+    #[track_caller]
     pub fn write_blocking(&self) -> RwLockWriteGuard<'_, T> {
         match self.try_write() {
             Some(guard) => guard,
@@ -202,9 +211,10 @@ impl<T: ?Sized> RwLock<T> {
     /// assert!(first.is_some() && second.is_some() && limit.try_write().is_none());
     /// ```
     #[inline]
+    #[track_caller]
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
         // Not `then_some`: dropping a guard that should not exist would unlock.
-        self.try_take_one(Owner::Taker)
+        self.try_take_one(Owner::Taker, Location::caller())
             .then(|| RwLockReadGuard::new(self))
     }
 
@@ -218,8 +228,10 @@ impl<T: ?Sized> RwLock<T> {
     /// assert!(writer.is_some() && limit.try_read().is_none());
     /// ```
     #[inline]
+    #[track_caller]
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
-        self.try_take_all().then(|| RwLockWriteGuard::new(self))
+        self.try_take_all(Location::caller())
+            .then(|| RwLockWriteGuard::new(self))
     }
 
     /// Reads if nobody writes and nobody waits, with a guard that keeps the lock alive.
@@ -230,8 +242,9 @@ impl<T: ?Sized> RwLock<T> {
     /// let limit = std::sync::Arc::new(rt_tasks_sync::RwLock::new(5));
     /// assert_eq!(*limit.try_read_owned().unwrap(), 5);
     /// ```
+    #[track_caller]
     pub fn try_read_owned(self: Arc<Self>) -> Option<OwnedRwLockReadGuard<T>> {
-        self.try_take_one(Owner::Anybody)
+        self.try_take_one(Owner::Anybody, Location::caller())
             .then(|| OwnedRwLockReadGuard::new(self))
     }
 
@@ -244,8 +257,9 @@ impl<T: ?Sized> RwLock<T> {
     /// *limit.clone().try_write_owned().unwrap() = 6;
     /// assert_eq!(*limit.try_read().unwrap(), 6);
     /// ```
+    #[track_caller]
     pub fn try_write_owned(self: Arc<Self>) -> Option<OwnedRwLockWriteGuard<T>> {
-        self.try_take_all()
+        self.try_take_all(Location::caller())
             .then(|| OwnedRwLockWriteGuard::new(self))
     }
 
@@ -284,30 +298,32 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     #[inline]
-    fn try_take_one(&self, owner: Owner) -> bool {
-        self.permits.try_take(1, owner).is_ok()
+    fn try_take_one(&self, owner: Owner, at: Place) -> bool {
+        self.permits.try_take(1, owner, at).is_ok()
     }
 
     #[inline]
-    fn try_take_all(&self) -> bool {
-        self.permits.try_take_all().is_ok()
+    fn try_take_all(&self, at: Place) -> bool {
+        self.permits.try_take_all(at).is_ok()
     }
 
     #[inline]
     fn poll_read(
         &self,
         owner: Owner,
-        waiter: Pin<&Waiter<Request>>,
+        at: Place,
+        waiter: Pin<&Waiter<Claim>>,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         // Invariant 2: it does not fail.
-        self.permits.poll_acquire(1, owner, waiter, cx).map(|_| ())
+        let polled = self.permits.poll_acquire(1, owner, at, waiter, cx);
+        polled.map(|_| ())
     }
 
     #[inline]
-    fn poll_write(&self, waiter: Pin<&Waiter<Request>>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_write(&self, at: Place, waiter: Pin<&Waiter<Claim>>, cx: &mut Context<'_>) -> Poll<()> {
         // Invariant 2: it does not fail.
-        self.permits.poll_acquire_all(waiter, cx).map(|_| ())
+        self.permits.poll_acquire_all(at, waiter, cx).map(|_| ())
     }
 }
 

@@ -8,10 +8,12 @@
 //! on the same file.
 
 mod claim;
+mod own;
 mod permits;
 mod raw;
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 use rt_tasks_runtime::const_unless_loom;
@@ -21,7 +23,7 @@ use rt_tasks_runtime::wait::WaitKind;
 use crate::park;
 use crate::stats::SemaphoreStats;
 
-pub(crate) use claim::{Owner, Request};
+pub(crate) use claim::{Claim, Owner};
 pub(crate) use raw::RawSemaphore;
 
 pub use permits::{Acquire, AcquireOwned, OwnedPermit, Permit};
@@ -29,6 +31,9 @@ pub use permits::{Acquire, AcquireOwned, OwnedPermit, Permit};
 /// Limits how many do something at the same time.
 ///
 /// What was done before a permit was given back is seen by the one who gets it next.
+///
+/// A task that waits for permits which it has itself waits for ever. In debug mode that is reported, with both places, if
+/// the others do not have enough for it.
 ///
 /// # Examples
 ///
@@ -123,6 +128,7 @@ impl Semaphore {
     /// # drop(seat); Ok::<(), rt_tasks_sync::Closed>(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     pub fn acquire(&self) -> Acquire<'_> {
         self.acquire_many(1)
     }
@@ -150,8 +156,9 @@ impl Semaphore {
     /// # drop(table); Ok::<(), rt_tasks_sync::Closed>(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     pub fn acquire_many(&self, n_permits: usize) -> Acquire<'_> {
-        Acquire::new(self, n_permits)
+        Acquire::new(self, n_permits, Location::caller())
     }
 
     /// Waits for a permit that keeps the semaphore alive instead of borrowing it.
@@ -176,6 +183,7 @@ impl Semaphore {
     /// assert_eq!(seats.available(), 1);
     /// # Ok::<(), rt_tasks_sync::Closed>(()) }).unwrap();
     /// ```
+    #[track_caller]
     pub fn acquire_owned(self: Arc<Self>) -> AcquireOwned {
         self.acquire_many_owned(1)
     }
@@ -189,8 +197,9 @@ impl Semaphore {
     /// # Errors
     ///
     /// [`Closed`] once [`close`](Self::close) has been called.
+    #[track_caller]
     pub fn acquire_many_owned(self: Arc<Self>, n_permits: usize) -> AcquireOwned {
-        AcquireOwned::new(self, n_permits)
+        AcquireOwned::new(self, n_permits, Location::caller())
     }
 
     /// Waits for a permit on a plain thread, which sleeps meanwhile.
@@ -206,6 +215,7 @@ impl Semaphore {
     /// drop(seats.acquire_blocking()?);
     /// # Ok::<(), rt_tasks_sync::Closed>(())
     /// ```
+    #[track_caller]
     pub fn acquire_blocking(&self) -> Result<Permit<'_>, Closed> {
         park::block_on(self.acquire())
     }
@@ -224,6 +234,7 @@ impl Semaphore {
     /// assert_eq!((seats.available(), taken.count()), (1, 2));
     /// # Ok::<(), rt_tasks_sync::Closed>(())
     /// ```
+    #[track_caller]
     pub fn acquire_many_blocking(&self, n_permits: usize) -> Result<Permit<'_>, Closed> {
         park::block_on(self.acquire_many(n_permits))
     }
@@ -243,6 +254,7 @@ impl Semaphore {
     /// assert!(seat.is_ok() && seats.try_acquire().is_err());
     /// ```
     #[inline]
+    #[track_caller]
     pub fn try_acquire(&self) -> Result<Permit<'_>, TryAcquireError> {
         self.try_acquire_many(1)
     }
@@ -253,8 +265,10 @@ impl Semaphore {
     ///
     /// As for [`try_acquire`](Self::try_acquire).
     #[inline]
+    #[track_caller]
     pub fn try_acquire_many(&self, n_permits: usize) -> Result<Permit<'_>, TryAcquireError> {
-        self.raw.try_take(n_permits, Owner::Taker)?;
+        let at = Location::caller();
+        self.raw.try_take(n_permits, Owner::Taker, at)?;
         Ok(Permit::new(self, n_permits))
     }
 
@@ -263,8 +277,9 @@ impl Semaphore {
     /// # Errors
     ///
     /// As for [`try_acquire`](Self::try_acquire).
+    #[track_caller]
     pub fn try_acquire_owned(self: Arc<Self>) -> Result<OwnedPermit, TryAcquireError> {
-        self.raw.try_take(1, Owner::Anybody)?;
+        self.raw.try_take(1, Owner::Anybody, Location::caller())?;
         Ok(OwnedPermit::new(self, 1))
     }
 

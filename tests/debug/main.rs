@@ -4,6 +4,8 @@
 mod support;
 
 mod blocked;
+mod own_guards;
+mod own_permits;
 mod relocks;
 mod reports;
 mod trouble;

@@ -5,19 +5,20 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
 
+use rt::Builder;
 use rt::sync::{Condvar, Mutex};
 
 use crate::support::{SIZES, builder, ms, must_end};
 use crate::trouble::own_lock;
 
 /// What was told: the text, the name of the task, and whether it is a warning.
-type Told = Arc<StdMutex<Vec<(String, Option<String>, bool)>>>;
+pub(super) type Told = Arc<StdMutex<Vec<(String, Option<String>, bool)>>>;
 
-/// A runtime in debug mode, and what it tells.
-fn debugged(n_workers: usize) -> (rt::Runtime, Told) {
+/// A builder of a runtime in debug mode, and what that tells.
+fn telling(n_workers: usize) -> (Builder, Told) {
     let told = Told::default();
     let theirs = told.clone();
-    let runtime = builder(n_workers)
+    let builder = builder(n_workers)
         .debug(true)
         .report_deadlocks(false)
         .slow_poll(Duration::from_secs(60))
@@ -30,11 +31,38 @@ fn debugged(n_workers: usize) -> (rt::Runtime, Told) {
             );
             theirs.lock().unwrap().push(told);
         });
-    (runtime.build().unwrap(), told)
+    (builder, told)
+}
+
+/// A runtime in debug mode, and what it tells.
+pub(super) fn debugged(n_workers: usize) -> (rt::Runtime, Told) {
+    let (builder, told) = telling(n_workers);
+    (builder.build().unwrap(), told)
+}
+
+/// Runs an example that hangs in debug mode on a runtime of each size, with a clock that jumps; gives what was told until
+/// nothing went on any more to `check`.
+pub(super) fn each_hangs<F: Future<Output = ()>>(
+    example: impl Fn() -> F + Send + Sync + 'static,
+    check: impl Fn(&[(String, Option<String>, bool)]) + Send + Sync + 'static,
+) {
+    let both = Arc::new((example, check));
+    for n_workers in SIZES {
+        let both = both.clone();
+        must_end(&format!("with {n_workers} workers"), move || {
+            let (builder, told) = telling(n_workers);
+            let runtime = builder.virtual_time(true).build().unwrap();
+            runtime.block_on(async {
+                let ended = rt::timeout(Duration::from_secs(1), both.0()).await;
+                assert!(ended.is_err(), "it waits for ever");
+                both.1(&told.lock().unwrap());
+            });
+        });
+    }
 }
 
 /// Runs a body in debug mode on a runtime of each size; gives what was told to `check`.
-fn each_told<F: Future<Output = ()>>(
+pub(super) fn each_told<F: Future<Output = ()>>(
     body: impl Fn() -> F + Send + Sync + 'static,
     check: impl Fn(&[(String, Option<String>, bool)]) + Send + Sync + 'static,
 ) {
@@ -52,7 +80,7 @@ fn each_told<F: Future<Output = ()>>(
 
 /// `file:line` of the place so many lines above the caller's.
 #[track_caller]
-fn above(n_lines: u32) -> String {
+pub(super) fn above(n_lines: u32) -> String {
     let here = Location::caller();
     format!("{}:{}:", here.file(), here.line() - n_lines)
 }

@@ -11,5 +11,9 @@ pub(crate) mod leaked_task;
 pub(crate) mod lost_error;
 #[path = "../../examples/trouble/lost_panic.rs"]
 pub(crate) mod lost_panic;
+#[path = "../../examples/trouble/no_permits.rs"]
+pub(crate) mod no_permits;
 #[path = "../../examples/trouble/own_lock.rs"]
 pub(crate) mod own_lock;
+#[path = "../../examples/trouble/read_twice.rs"]
+pub(crate) mod read_twice;

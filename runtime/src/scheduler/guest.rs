@@ -47,6 +47,12 @@ pub(super) struct MainWaker {
     shared: Weak<Shared>,
 }
 
+/// Whether this is the waker of the future that `caller` was called with, and not one that a part of it made.
+pub(crate) fn is_waker_of(caller: &Caller, waker: &Waker) -> bool {
+    let main = ptr::from_ref(caller).wrapping_byte_sub(std::mem::offset_of!(MainWaker, caller));
+    ptr::eq(main.cast(), waker.data())
+}
+
 impl MainWaker {
     fn new(shared: &Arc<Shared>, caller: Caller) -> Arc<Self> {
         let parker = shared.platform.parker();

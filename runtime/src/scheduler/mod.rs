@@ -52,7 +52,7 @@ pub(crate) use deadlock::Deadlock;
 pub(crate) use entry::{
     alloc, arm, count_end, current_timers, holds_arena, random_below, schedule, submit, tell_closer,
 };
-pub(crate) use guest::{block_on, hand_seat_away};
+pub(crate) use guest::{block_on, hand_seat_away, is_waker_of};
 pub(crate) use observed::{begins_watched, woken_watched};
 pub(crate) use seat::Seat;
 pub use shutdown::ShutdownReport;

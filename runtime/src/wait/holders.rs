@@ -6,11 +6,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::shim::lock_std;
 use crate::task::TaskId;
+
+type Place = &'static Location<'static>;
 
 enum Entry {
     One(Arc<AtomicU64>),
@@ -107,6 +110,15 @@ impl Holders {
         change(&mut shares);
     }
 
+    /// What `id` has, and since where; none if it has nothing, or others than those who have parts may end its wait.
+    #[must_use]
+    pub fn own(&self, id: u64) -> Option<(usize, Since)> {
+        let shares = lock_std(&self.shares);
+        let part = shares.parts.get(&id)?;
+        let is_known = !shares.is_open && !shares.is_wrong;
+        is_known.then(|| (part.n, part.since.clone()))
+    }
+
     /// What waiters give as their resource.
     #[must_use]
     pub fn number(&self) -> u64 {
@@ -131,10 +143,78 @@ impl fmt::Debug for Holders {
     }
 }
 
+/// What one has of a thing.
+#[derive(Default, Debug)]
+struct Part {
+    n: usize,
+    since: Since,
+}
+
+/// Where one took what it has.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Since {
+    /// Each once; at most `MOST_PLACES`.
+    places: Vec<Place>,
+    /// It has taken some in other places, too.
+    has_more: bool,
+    /// Some of it was given back, and nobody knows from which place.
+    is_any: bool,
+}
+
+/// So many places are kept of what one has.
+const MOST_PLACES: usize = 4;
+
+impl Since {
+    /// It was taken there.
+    pub(crate) fn at(place: Place) -> Self {
+        let places = vec![place];
+        Self {
+            places,
+            ..Self::default()
+        }
+    }
+
+    /// The first place.
+    #[must_use]
+    pub fn first(&self) -> Option<Place> {
+        self.places.first().copied()
+    }
+
+    fn add(&mut self, place: Place) {
+        if self.places.contains(&place) {
+            return;
+        }
+        if self.places.len() < MOST_PLACES {
+            self.places.push(place);
+        } else {
+            self.has_more = true;
+        }
+    }
+}
+
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.is_any { "or" } else { "and" };
+        let last = self.places.len().saturating_sub(1);
+        for (index, place) in self.places.iter().enumerate() {
+            match index {
+                0 => {}
+                _ if index == last && !self.has_more => write!(f, " {word} ")?,
+                _ => f.write_str(", ")?,
+            }
+            write!(f, "{place}")?;
+        }
+        if self.has_more {
+            write!(f, " {word} elsewhere")?;
+        }
+        Ok(())
+    }
+}
+
 /// The parts of a thing, and whose they are.
 #[derive(Default)]
 pub struct Shares {
-    parts: HashMap<u64, usize>,
+    parts: HashMap<u64, Part>,
     /// Parts of which nobody knows who has them: taken outside a task, or in a way that lets them be passed on.
     n_unknown: usize,
     /// Somebody else than those who have parts may end a wait.
@@ -148,12 +228,16 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// `id` takes so many parts; zero stands for somebody who is not known.
-    pub fn take(&mut self, id: u64, n_parts: usize) {
+    /// `id` takes so many parts, there, if it says so; zero stands for somebody who is not known.
+    pub fn take(&mut self, id: u64, n_parts: usize, at: Option<Place>) {
         match id {
             _ if n_parts == 0 => {}
             0 => self.n_unknown += n_parts,
-            _ => *self.parts.entry(id).or_default() += n_parts,
+            _ => {
+                let part = self.parts.entry(id).or_default();
+                part.n += n_parts;
+                at.into_iter().for_each(|at| part.since.add(at));
+            }
         }
     }
 
@@ -161,16 +245,24 @@ impl Shares {
     pub fn give(&mut self, id: u64, n_parts: usize) {
         let had = match id {
             0 => Some(&mut self.n_unknown),
-            _ => self.parts.get_mut(&id),
+            _ => self.parts.get_mut(&id).map(|part| &mut part.n),
         };
         match had {
-            _ if n_parts == 0 => {}
+            _ if n_parts == 0 => return,
             Some(had) if *had >= n_parts => *had -= n_parts,
             _ => self.is_wrong = true,
         }
-        if self.parts.get(&id) == Some(&0) {
-            self.parts.remove(&id);
+        match self.parts.get_mut(&id) {
+            Some(part) if part.n == 0 => drop(self.parts.remove(&id)),
+            Some(part) => part.since.is_any = part.since.places.len() > 1,
+            None => {}
         }
+    }
+
+    /// Where `id` took what it has, or the first of it.
+    #[must_use]
+    pub fn place_of(&self, id: u64) -> Option<Place> {
+        self.parts.get(&id)?.since.first()
     }
 
     /// Parts were passed on: nobody is known to have any, from now on.
@@ -267,15 +359,15 @@ mod tests {
     #[test]
     fn parts_belong_to_who_took_them_until_all_came_back() {
         let two = held(|shares| {
-            shares.take(7, 2);
-            shares.take(5, 1);
+            shares.take(7, 2, None);
+            shares.take(5, 1, None);
             shares.give(7, 1);
         });
         assert_eq!((numbers(&two), two.is_all()), (vec![5, 7], true));
         assert_eq!(two.only_holder(), None);
         let one = held(|shares| {
-            shares.take(7, 2);
-            shares.take(5, 1);
+            shares.take(7, 2, None);
+            shares.take(5, 1, None);
             shares.give(7, 2);
         });
         assert_eq!(one.only_holder(), TaskId::from_number(5));
@@ -284,26 +376,71 @@ mod tests {
     #[test]
     fn with_parts_that_anybody_may_have_nobody_is_blamed_alone() {
         let unknown = held(|shares| {
-            shares.take(7, 1);
-            shares.take(0, 1);
+            shares.take(7, 1, None);
+            shares.take(0, 1, None);
         });
         assert!(!unknown.is_all() && unknown.only_holder().is_none());
         let came_back = held(|shares| {
-            shares.take(7, 1);
-            shares.take(0, 1);
+            shares.take(7, 1, None);
+            shares.take(0, 1, None);
             shares.give(0, 1);
         });
         assert!(came_back.is_all());
         let passed_on = held(|shares| {
-            shares.take(7, 1);
+            shares.take(7, 1, None);
             shares.give(8, 1);
         });
         assert!(!passed_on.is_all() && passed_on.holders().is_empty());
         let added = held(|shares| {
-            shares.take(7, 1);
+            shares.take(7, 1, None);
             shares.open();
         });
         assert_eq!((numbers(&added), added.is_all()), (vec![7], false));
+    }
+
+    #[test]
+    fn all_places_are_kept_until_nothing_is_left() {
+        let [here, there] = [Location::caller(), elsewhere()];
+        let holders = Holders::enter();
+        let own = |change: &dyn Fn(&mut Shares)| {
+            holders.update(change);
+            holders.own(7).map(|(n, since)| (n, since.to_string()))
+        };
+        let one = own(&|shares| shares.take(7, 2, Some(here)));
+        assert_eq!(one, Some((2, here.to_string())));
+        let two = own(&|shares| shares.take(7, 1, Some(there)));
+        assert_eq!(two, Some((3, format!("{here} and {there}"))));
+        let vague = own(&|shares| shares.give(7, 2));
+        assert_eq!(vague, Some((1, format!("{here} or {there}"))));
+        let again = own(&|shares| {
+            shares.give(7, 1);
+            shares.take(7, 1, Some(there));
+        });
+        assert_eq!(again, Some((1, there.to_string())));
+        assert_eq!(own(&Shares::open), None);
+    }
+
+    #[track_caller]
+    fn elsewhere() -> Place {
+        Location::caller()
+    }
+
+    #[test]
+    fn of_many_places_some_are_named() {
+        let mut since = Since::at(Location::caller());
+        let places = [
+            elsewhere(),
+            elsewhere(),
+            elsewhere(),
+            elsewhere(),
+            elsewhere(),
+        ];
+        places.into_iter().for_each(|place| since.add(place));
+        let text = since.to_string();
+        assert!(
+            text.ends_with(&format!(", {} and elsewhere", places[2])),
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The read-write lock: writers alone, readers not beside them, and no writer in a downgrade.
 
+use std::panic::Location;
+
 use loom::thread;
 use rt_tasks_runtime::shim::Arc;
 
@@ -85,9 +87,9 @@ fn no_writer_gets_in_between(in_one_step: bool) {
     loom::model(move || {
         let shared = Arc::new((RawSemaphore::new_lock(), Watched::new()));
         let other = Arc::clone(&shared);
-        shared.0.try_take_all().unwrap();
+        shared.0.try_take_all(Location::caller()).unwrap();
         let writer = thread::spawn(move || {
-            if other.0.try_take_all().is_ok() {
+            if other.0.try_take_all(Location::caller()).is_ok() {
                 other.1.add();
                 other.0.give_all_back(0, MINE);
             }
@@ -97,7 +99,7 @@ fn no_writer_gets_in_between(in_one_step: bool) {
             shared.0.give_all_back(1, MINE);
         } else {
             shared.0.give_all_back(0, MINE);
-            if shared.0.try_take(1, MINE).is_err() {
+            if shared.0.try_take(1, MINE, Location::caller()).is_err() {
                 writer.join().unwrap();
                 return;
             }

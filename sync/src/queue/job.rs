@@ -60,7 +60,7 @@ impl<T> Duty<T> {
     #[cold]
     pub(super) fn watched(self, jobs: &Arc<Holders>) -> Self {
         let taker = wait::me();
-        jobs.update(|shares| shares.take(taker, 1));
+        jobs.update(|shares| shares.take(taker, 1, None));
         Self::Watched(Box::new(Watched {
             jobs: Arc::clone(jobs),
             taker,

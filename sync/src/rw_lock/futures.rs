@@ -12,7 +12,8 @@ use super::RwLock;
 use super::guards::{
     OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard,
 };
-use crate::semaphore::{Owner, Request};
+use crate::mutex::Place;
+use crate::semaphore::{Claim, Owner};
 use crate::wait_list::Waiter;
 
 pin_project! {
@@ -20,8 +21,9 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct Read<'a, T: ?Sized> {
         lock: &'a RwLock<T>,
+        at: Place,
         #[pin]
-        waiter: Waiter<Request>,
+        waiter: Waiter<Claim>,
     }
 
     impl<T: ?Sized> PinnedDrop for Read<'_, T> {
@@ -34,9 +36,10 @@ pin_project! {
 
 impl<'a, T: ?Sized> Read<'a, T> {
     #[inline]
-    pub(super) fn new(lock: &'a RwLock<T>) -> Self {
+    pub(super) fn new(lock: &'a RwLock<T>, at: Place) -> Self {
         Self {
             lock,
+            at,
             waiter: Waiter::new(),
         }
     }
@@ -48,7 +51,10 @@ impl<'a, T: ?Sized> Future for Read<'a, T> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        ready!(this.lock.poll_read(Owner::Taker, this.waiter.as_ref(), cx));
+        ready!(
+            this.lock
+                .poll_read(Owner::Taker, this.at, this.waiter.as_ref(), cx)
+        );
         Poll::Ready(RwLockReadGuard::new(this.lock))
     }
 }
@@ -64,8 +70,9 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct Write<'a, T: ?Sized> {
         lock: &'a RwLock<T>,
+        at: Place,
         #[pin]
-        waiter: Waiter<Request>,
+        waiter: Waiter<Claim>,
     }
 
     impl<T: ?Sized> PinnedDrop for Write<'_, T> {
@@ -78,9 +85,10 @@ pin_project! {
 
 impl<'a, T: ?Sized> Write<'a, T> {
     #[inline]
-    pub(super) fn new(lock: &'a RwLock<T>) -> Self {
+    pub(super) fn new(lock: &'a RwLock<T>, at: Place) -> Self {
         Self {
             lock,
+            at,
             waiter: Waiter::new(),
         }
     }
@@ -92,7 +100,7 @@ impl<'a, T: ?Sized> Future for Write<'a, T> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        ready!(this.lock.poll_write(this.waiter.as_ref(), cx));
+        ready!(this.lock.poll_write(this.at, this.waiter.as_ref(), cx));
         Poll::Ready(RwLockWriteGuard::new(this.lock))
     }
 }
@@ -109,8 +117,9 @@ pin_project! {
     pub struct ReadOwned<T: ?Sized> {
         // Until the guard is returned.
         lock: Option<Arc<RwLock<T>>>,
+        at: Place,
         #[pin]
-        waiter: Waiter<Request>,
+        waiter: Waiter<Claim>,
     }
 
     impl<T: ?Sized> PinnedDrop for ReadOwned<T> {
@@ -124,9 +133,10 @@ pin_project! {
 }
 
 impl<T: ?Sized> ReadOwned<T> {
-    pub(super) fn new(lock: Arc<RwLock<T>>) -> Self {
+    pub(super) fn new(lock: Arc<RwLock<T>>, at: Place) -> Self {
         Self {
             lock: Some(lock),
+            at,
             waiter: Waiter::new(),
         }
     }
@@ -139,7 +149,7 @@ impl<T: ?Sized> Future for ReadOwned<T> {
         let this = self.project();
         let lock = this.lock.as_ref();
         let lock = lock.expect("polled after it returned the lock");
-        ready!(lock.poll_read(Owner::Anybody, this.waiter.as_ref(), cx));
+        ready!(lock.poll_read(Owner::Anybody, this.at, this.waiter.as_ref(), cx));
         let lock = this.lock.take().expect("it was there above");
         Poll::Ready(OwnedRwLockReadGuard::new(lock))
     }
@@ -157,8 +167,9 @@ pin_project! {
     pub struct WriteOwned<T: ?Sized> {
         // Until the guard is returned.
         lock: Option<Arc<RwLock<T>>>,
+        at: Place,
         #[pin]
-        waiter: Waiter<Request>,
+        waiter: Waiter<Claim>,
     }
 
     impl<T: ?Sized> PinnedDrop for WriteOwned<T> {
@@ -172,9 +183,10 @@ pin_project! {
 }
 
 impl<T: ?Sized> WriteOwned<T> {
-    pub(super) fn new(lock: Arc<RwLock<T>>) -> Self {
+    pub(super) fn new(lock: Arc<RwLock<T>>, at: Place) -> Self {
         Self {
             lock: Some(lock),
+            at,
             waiter: Waiter::new(),
         }
     }
@@ -187,7 +199,7 @@ impl<T: ?Sized> Future for WriteOwned<T> {
         let this = self.project();
         let lock = this.lock.as_ref();
         let lock = lock.expect("polled after it returned the lock");
-        ready!(lock.poll_write(this.waiter.as_ref(), cx));
+        ready!(lock.poll_write(this.at, this.waiter.as_ref(), cx));
         let lock = this.lock.take().expect("it was there above");
         Poll::Ready(OwnedRwLockWriteGuard::new(lock))
     }

@@ -1,6 +1,10 @@
 //! What somebody asks for of a word of permits, and what it is told.
 
+use std::panic::Location;
+
 use rt_tasks_runtime::wait;
+
+use crate::mutex::Place;
 
 /// One permit; the other flags of a word are below.
 pub(super) const ONE: u64 = 1 << 4;
@@ -39,20 +43,17 @@ pub(super) const ALL: Wanted = Wanted(UNLOCKED | 1);
 /// Permits whose owner is anybody.
 const ANYBODY: u64 = 1 << 1;
 
-/// Who asks for what.
+/// Nothing, and there will be nothing any more.
+const REFUSED: Wanted = Wanted(1 << 2);
+
+/// Who asks for what; while it is in line, and as the answer what it was granted.
 #[derive(Clone, Copy)]
 pub(crate) struct Claim {
     pub(super) wanted: Wanted,
     /// The number of the task that asks.
     pub(super) id: u64,
-}
-
-/// What a waiter asks for, and what it is told.
-#[derive(Clone, Copy)]
-pub(crate) enum Request {
-    Wanted(Claim),
-    Granted(Claim),
-    Refused,
+    /// Where it does.
+    pub(super) at: Place,
 }
 
 /// Who writes; zero if nobody does, or that is no task.
@@ -93,10 +94,22 @@ impl Wanted {
 }
 
 impl Claim {
+    /// The answer to everyone when nothing is handed out any more.
+    pub(super) const REFUSED: Self = Self {
+        wanted: REFUSED,
+        id: 0,
+        at: Location::caller(),
+    };
+
     #[inline]
-    pub(super) fn of(wanted: Wanted) -> Self {
+    pub(super) fn of(wanted: Wanted, at: Place) -> Self {
         let id = wait::me();
-        Self { wanted, id }
+        Self { wanted, id, at }
+    }
+
+    #[inline]
+    pub(super) fn is_refused(self) -> bool {
+        self.wanted == REFUSED
     }
 
     /// What to add to a word to which it fits.

@@ -8,7 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::{Closed, Owner, Request, Semaphore};
+use super::{Claim, Closed, Owner, Semaphore};
+use crate::mutex::Place;
 use crate::wait_list::Waiter;
 
 pin_project! {
@@ -17,8 +18,9 @@ pin_project! {
     pub struct Acquire<'a> {
         semaphore: &'a Semaphore,
         n_permits: usize,
+        at: Place,
         #[pin]
-        waiter: Waiter<Request>,
+        waiter: Waiter<Claim>,
     }
 
     impl PinnedDrop for Acquire<'_> {
@@ -31,10 +33,11 @@ pin_project! {
 
 impl<'a> Acquire<'a> {
     #[inline]
-    pub(super) fn new(semaphore: &'a Semaphore, n_permits: usize) -> Self {
+    pub(super) fn new(semaphore: &'a Semaphore, n_permits: usize, at: Place) -> Self {
         Self {
             semaphore,
             n_permits,
+            at,
             waiter: Waiter::new(),
         }
     }
@@ -47,10 +50,11 @@ impl<'a> Future for Acquire<'a> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let (semaphore, n_permits) = (*this.semaphore, *this.n_permits);
+        let waiter = this.waiter.as_ref();
         ready!(
             semaphore
                 .raw
-                .poll_acquire(n_permits, Owner::Taker, this.waiter.as_ref(), cx)
+                .poll_acquire(n_permits, Owner::Taker, this.at, waiter, cx)
         )?;
         Poll::Ready(Ok(Permit::new(semaphore, n_permits)))
     }
@@ -72,8 +76,9 @@ pin_project! {
         // Until the permits are returned.
         semaphore: Option<Arc<Semaphore>>,
         n_permits: usize,
+        at: Place,
         #[pin]
-        waiter: Waiter<Request>,
+        waiter: Waiter<Claim>,
     }
 
     impl PinnedDrop for AcquireOwned {
@@ -87,10 +92,11 @@ pin_project! {
 }
 
 impl AcquireOwned {
-    pub(super) fn new(semaphore: Arc<Semaphore>, n_permits: usize) -> Self {
+    pub(super) fn new(semaphore: Arc<Semaphore>, n_permits: usize, at: Place) -> Self {
         Self {
             semaphore: Some(semaphore),
             n_permits,
+            at,
             waiter: Waiter::new(),
         }
     }
@@ -101,12 +107,12 @@ impl Future for AcquireOwned {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let n_permits = *this.n_permits;
+        let (n_permits, waiter) = (*this.n_permits, this.waiter.as_ref());
         let semaphore = this.semaphore.as_ref().expect("polled after it returned");
         ready!(
             semaphore
                 .raw
-                .poll_acquire(n_permits, Owner::Anybody, this.waiter.as_ref(), cx)
+                .poll_acquire(n_permits, Owner::Anybody, this.at, waiter, cx)
         )?;
         let semaphore = this.semaphore.take().expect("it was there above");
         Poll::Ready(Ok(OwnedPermit::new(semaphore, n_permits)))

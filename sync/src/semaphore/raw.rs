@@ -22,10 +22,10 @@
 //! mode only. So the word begins as `NEW`, which bars the short way, and who comes first decides: in debug mode it
 //! is `WATCHED` for good, permits are taken under the lock only, and the ledger has who took them; else the flag
 //! goes, and nothing is left of all this. A permit that can be passed on is nobody's in the ledger: its new owner would
-//! not be known.
+//! not be known. A task that begins to wait for what it has itself is told at once, see `own.rs`.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use rt_tasks_runtime::const_unless_loom;
 use rt_tasks_runtime::coop;
@@ -33,8 +33,9 @@ use rt_tasks_runtime::shim::atomic::AtomicU64;
 use rt_tasks_runtime::shim::atomic::Ordering::{Acquire, Relaxed, Release};
 use rt_tasks_runtime::wait::{self, Holder, Holders, Shares, WaitKind};
 
-use super::claim::{self, ALL, Claim, ONE, Owner, Request, UNLOCKED, WRITTEN, Wanted, has, writer};
-use super::{Closed, TryAcquireError};
+use super::claim::{self, ALL, Claim, ONE, Owner, UNLOCKED, WRITTEN, Wanted, has, writer};
+use super::{Closed, TryAcquireError, own};
+use crate::mutex::Place;
 use crate::wait_list::{Left, Locked, WaitList, Waiter};
 
 /// Nothing is handed out any more.
@@ -52,15 +53,21 @@ const BARRED: u64 = CLOSED | WAITERS | NEW | WATCHED;
 const SLOW: u64 = WAITERS | WATCHED;
 
 /// What is known of those who have permits.
-enum Ledger {
+pub(super) enum Ledger {
     Nothing,
     /// Who writes, from when somebody first had to wait.
     Writer(Holder),
     /// Who has what; of a watched word.
-    Everyone(Holders),
+    Everyone(Record),
 }
 
-type Line<'a> = Locked<'a, Ledger, Request, 1>;
+/// Who has which of so many permits.
+pub(super) struct Record {
+    pub(super) holders: Holders,
+    pub(super) n_permits: usize,
+}
+
+pub(super) type Line<'a> = Locked<'a, Ledger, Claim, 1>;
 
 /// Permits, and the line before them.
 ///
@@ -70,9 +77,9 @@ type Line<'a> = Locked<'a, Ledger, Request, 1>;
 /// releases, taking acquires; through the line, the wait list orders the two.
 pub(crate) struct RawSemaphore {
     /// What dumps say that waiters wait for.
-    kind: WaitKind,
+    pub(super) kind: WaitKind,
     state: AtomicU64,
-    line: WaitList<Ledger, Request>,
+    line: WaitList<Ledger, Claim>,
 }
 
 impl RawSemaphore {
@@ -126,28 +133,33 @@ impl RawSemaphore {
         let mut line = self.line.lock();
         // Relaxed: the flag carries no data, and waiters are told under the lock.
         self.state.fetch_or(CLOSED, Relaxed);
-        line.grant_all(0, Request::Refused);
+        line.grant_all(0, Claim::REFUSED);
         // Relaxed: as above.
         self.state.fetch_and(!WAITERS, Relaxed);
     }
 
     /// Takes permits if so many are free and nobody waits.
     #[inline]
-    pub(crate) fn try_take(&self, n_permits: usize, owner: Owner) -> Result<(), TryAcquireError> {
+    pub(crate) fn try_take(
+        &self,
+        n_permits: usize,
+        owner: Owner,
+        at: Place,
+    ) -> Result<(), TryAcquireError> {
         let wanted = Wanted::permits(n_permits, owner);
         if self.try_exchange(wanted) {
             return Ok(());
         }
-        self.try_slowly(wanted)
+        self.try_slowly(wanted, at)
     }
 
     /// Takes all that a lock has if it is free and nobody waits.
     #[inline]
-    pub(crate) fn try_take_all(&self) -> Result<(), TryAcquireError> {
+    pub(crate) fn try_take_all(&self, at: Place) -> Result<(), TryAcquireError> {
         if self.try_exchange_all() {
             return Ok(());
         }
-        self.try_slowly(ALL)
+        self.try_slowly(ALL, at)
     }
 
     /// Takes permits if that can be done by one exchange.
@@ -186,7 +198,7 @@ impl RawSemaphore {
 
     /// Takes what is wanted where one exchange has not done, without waiting.
     #[cold]
-    fn try_slowly(&self, wanted: Wanted) -> Result<(), TryAcquireError> {
+    fn try_slowly(&self, wanted: Wanted, at: Place) -> Result<(), TryAcquireError> {
         // Relaxed: only the exchange, or a look under the lock, decides.
         let state = self.state.load(Relaxed);
         if state & CLOSED != 0 {
@@ -201,13 +213,13 @@ impl RawSemaphore {
             return if is_taken {
                 Ok(())
             } else {
-                self.try_slowly(wanted)
+                self.try_slowly(wanted, at)
             };
         }
         if state & WATCHED == 0 {
             return Err(TryAcquireError::NoPermits);
         }
-        self.try_watched(Claim::of(wanted))
+        self.try_watched(Claim::of(wanted, at))
     }
 
     /// Decides whether the permits are watched, if nobody has.
@@ -226,8 +238,11 @@ impl RawSemaphore {
         let mut line = self.line.lock();
         let watched = |state| (state & NEW != 0).then_some(state - NEW + WATCHED);
         // Relaxed: the flags carry no data, and the ledger is looked at under the lock.
-        if self.state.fetch_update(Relaxed, Relaxed, watched).is_ok() {
-            *line = Ledger::Everyone(Holders::enter());
+        if let Ok(before) = self.state.fetch_update(Relaxed, Relaxed, watched) {
+            *line = Ledger::Everyone(Record {
+                holders: Holders::enter(),
+                n_permits: (before / ONE) as usize,
+            });
         }
     }
 
@@ -257,9 +272,9 @@ impl RawSemaphore {
                 // Relaxed: nobody else takes anything while the lock is held and the ledger is there.
                 holder.set(writer(self.state.load(Relaxed)));
             }
-            Ledger::Everyone(holders) => {
+            Ledger::Everyone(Record { holders, .. }) => {
                 let (id, n_shares) = claim.share();
-                holders.update(|shares| shares.take(id, n_shares));
+                holders.update(|shares| shares.take(id, n_shares, Some(claim.at)));
             }
         }
     }
@@ -284,8 +299,9 @@ impl RawSemaphore {
         let before = self.state.fetch_add(difference, Release);
         if before & SLOW != 0 {
             self.settle(|shares| {
+                let since = shares.place_of(writer(written));
                 shares.give(writer(written), 1);
-                shares.take(giver(owner), n_kept);
+                shares.take(giver(owner), n_kept, since);
             });
         }
     }
@@ -298,7 +314,7 @@ impl RawSemaphore {
             Ledger::Nothing => {}
             // Relaxed: while somebody waits it becomes written under the lock only.
             Ledger::Writer(holder) => holder.set(writer(self.state.load(Relaxed))),
-            Ledger::Everyone(holders) => holders.update(change),
+            Ledger::Everyone(record) => record.holders.update(change),
         }
         self.serve(&mut line);
     }
@@ -336,18 +352,15 @@ impl RawSemaphore {
 
     /// Changes the ledger, if it has everyone.
     fn note(&self, line: &Line<'_>, change: impl FnOnce(&mut Shares)) {
-        if let Ledger::Everyone(holders) = &**line {
-            holders.update(change);
+        if let Ledger::Everyone(record) = &**line {
+            record.holders.update(change);
         }
     }
 
     /// Notes who is first in line.
     fn note_front(&self, line: &Line<'_>) {
         self.note(line, |shares| {
-            let front = match line.front(0) {
-                Some(Request::Wanted(claim)) => claim.id,
-                _ => 0,
-            };
+            let front = line.front(0).map_or(0, |front| front.id);
             shares.line(front, self.available() > 0);
         });
     }
@@ -355,14 +368,14 @@ impl RawSemaphore {
     /// Grants from the front of the line what the free permits suffice for.
     #[cold]
     fn serve(&self, line: &mut Line<'_>) {
-        while let Some(Request::Wanted(claim)) = line.front(0) {
+        while let Some(claim) = line.front(0) {
             // Relaxed: others only add, while `WAITERS` is set; what they add they come and serve.
             if !claim.wanted.fits(self.state.load(Relaxed)) {
                 self.note_front(line);
                 return;
             }
             self.take(line, claim);
-            line.grant(0, Request::Granted(claim));
+            line.grant(0, claim);
         }
         // Relaxed: the flag carries no data.
         self.state.fetch_and(!WAITERS, Relaxed);
@@ -374,7 +387,8 @@ impl RawSemaphore {
         &self,
         n_permits: usize,
         owner: Owner,
-        waiter: Pin<&Waiter<Request>>,
+        at: Place,
+        waiter: Pin<&Waiter<Claim>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Closed>> {
         ready!(coop::poll_proceed(cx));
@@ -384,7 +398,7 @@ impl RawSemaphore {
         } else if self.try_exchange(wanted) {
             Poll::Ready(Ok(()))
         } else {
-            self.poll_slowly(wanted, waiter, cx)
+            self.poll_slowly(wanted, at, waiter, cx)
         }
     }
 
@@ -392,7 +406,8 @@ impl RawSemaphore {
     #[inline]
     pub(crate) fn poll_acquire_all(
         &self,
-        waiter: Pin<&Waiter<Request>>,
+        at: Place,
+        waiter: Pin<&Waiter<Claim>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Closed>> {
         ready!(coop::poll_proceed(cx));
@@ -401,20 +416,23 @@ impl RawSemaphore {
         } else if self.try_exchange_all() {
             Poll::Ready(Ok(()))
         } else {
-            self.poll_slowly(ALL, waiter, cx)
+            self.poll_slowly(ALL, at, waiter, cx)
         }
     }
 
     #[inline]
     fn poll_line(
         &self,
-        waiter: Pin<&Waiter<Request>>,
+        waiter: Pin<&Waiter<Claim>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Closed>> {
-        let polled = self.line.poll(waiter, cx).map(|answer| match answer {
-            Request::Refused => Err(Closed(())),
-            Request::Granted(_) | Request::Wanted(_) => Ok(()),
-        });
+        let polled = self
+            .line
+            .poll(waiter, cx)
+            .map(|answer| match answer.is_refused() {
+                true => Err(Closed(())),
+                false => Ok(()),
+            });
         if polled.is_pending() {
             self.wait_on();
         }
@@ -435,14 +453,15 @@ impl RawSemaphore {
     fn poll_slowly(
         &self,
         wanted: Wanted,
-        waiter: Pin<&Waiter<Request>>,
+        at: Place,
+        waiter: Pin<&Waiter<Claim>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Closed>> {
         // Relaxed: the flags carry no data.
-        if self.state.load(Relaxed) & (NEW | WATCHED) != 0 && self.try_slowly(wanted).is_ok() {
+        if self.state.load(Relaxed) & (NEW | WATCHED) != 0 && self.try_slowly(wanted, at).is_ok() {
             return Poll::Ready(Ok(()));
         }
-        let polled = self.poll_contended(wanted, waiter, cx);
+        let polled = self.poll_contended(wanted, at, waiter, cx);
         if polled.is_pending() {
             coop::restore();
         }
@@ -453,18 +472,19 @@ impl RawSemaphore {
     fn poll_contended(
         &self,
         wanted: Wanted,
-        waiter: Pin<&Waiter<Request>>,
+        at: Place,
+        waiter: Pin<&Waiter<Claim>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Closed>> {
         let waker = cx.waker().clone();
         let mut line = self.line.lock();
         // ORDERING(permit): Acquire: permits that came back meanwhile are taken right here.
         let before = self.state.fetch_or(WAITERS, Acquire);
-        let claim = if self.kind == WaitKind::RwLock || before & WATCHED != 0 {
-            Claim::of(wanted)
+        let claim = if wanted == ALL || before & WATCHED != 0 {
+            Claim::of(wanted, at)
         } else {
             // Nobody asks.
-            Claim { wanted, id: 0 }
+            Claim { wanted, id: 0, at }
         };
         if before & CLOSED == 0 && (before & WAITERS != 0 || !wanted.fits(before)) {
             if self.kind == WaitKind::RwLock {
@@ -473,11 +493,13 @@ impl RawSemaphore {
             match line.number() {
                 Some(number) => {
                     wait::begins(self.kind, number);
-                    line.enqueue(None, 0, waiter, Request::Wanted(claim), waker);
+                    line.enqueue(None, 0, waiter, claim, waker);
                 }
-                None => line.enqueue(self.kind, 0, waiter, Request::Wanted(claim), waker),
+                None => line.enqueue(self.kind, 0, waiter, claim, waker),
             }
-            self.note_front(&line);
+            if before & WATCHED != 0 {
+                self.stand_watched(line, claim, cx.waker());
+            }
             return Poll::Pending;
         }
         // Nobody waits: `WAITERS` was not set, or the semaphore is closed, which emptied the line.
@@ -492,6 +514,19 @@ impl RawSemaphore {
         Poll::Ready(if is_closed { Err(Closed(())) } else { Ok(()) })
     }
 
+    /// Has the ledger say who is first in line, after `claim` was enqueued with this waker, and tells a task that waits
+    /// for itself.
+    #[cold]
+    fn stand_watched(&self, line: Line<'_>, claim: Claim, waker: &Waker) {
+        self.note_front(&line);
+        let own = own::find(self, &line, claim);
+        drop(line);
+        if let Some((own, since)) = own {
+            // Without the lock: it calls the user's code.
+            own::tell(own, since, claim.at, waker);
+        }
+    }
+
     /// Has the ledger of a lock that is not watched say who writes.
     fn enter_writer(&self, line: &mut Line<'_>, state: u64) {
         match &**line {
@@ -503,17 +538,17 @@ impl RawSemaphore {
 
     /// What a future does that is dropped before it returned its permits.
     #[inline]
-    pub(crate) fn leave(&self, waiter: Pin<&Waiter<Request>>) {
+    pub(crate) fn leave(&self, waiter: Pin<&Waiter<Claim>>) {
         if !waiter.is_idle() {
             self.leave_line(waiter);
         }
     }
 
     #[cold]
-    fn leave_line(&self, waiter: Pin<&Waiter<Request>>) {
+    fn leave_line(&self, waiter: Pin<&Waiter<Claim>>) {
         let mut line = self.line.lock();
         match line.leave(waiter) {
-            Left::Granted(Request::Granted(claim)) => {
+            Left::Granted(claim) if !claim.is_refused() => {
                 drop(line);
                 match claim.wanted {
                     ALL => self.give_all_back(0, Owner::Taker),
@@ -533,7 +568,7 @@ impl Ledger {
         match self {
             Self::Nothing => None,
             Self::Writer(holder) => Some(holder.number()),
-            Self::Everyone(holders) => Some(holders.number()),
+            Self::Everyone(record) => Some(record.holders.number()),
         }
     }
 }
