@@ -19,6 +19,5 @@ pub mod present;
 pub mod present_servers;
 pub mod quiet;
 pub mod statistics;
-pub mod timeline;
 pub mod workload;
 pub mod workloads;

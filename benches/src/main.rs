@@ -16,7 +16,6 @@ use rt_tasks_benches::workload::{PeerKind, Scale};
 use rt_tasks_benches::workloads::chapters;
 use rt_tasks_benches::{
     budget, chart, compare, counts, hello, http, idle, memory, present, present_servers, quiet,
-    timeline,
 };
 
 #[cfg(feature = "mimalloc")]
@@ -53,13 +52,6 @@ enum Command {
     Count,
     /// Fails when an operation takes more instructions or system calls than its budget
     Budget,
-    /// Draws a trace of the flight recorder
-    Timeline {
-        /// The trace, as `Trace::save` writes it
-        trace: PathBuf,
-        /// Where the picture goes
-        picture: PathBuf,
-    },
     #[command(flatten)]
     Part(Part),
 }
@@ -284,11 +276,6 @@ fn main() -> Result<()> {
             let counted = counts::measure(&[PeerKind::Rt])?;
             print(&budget::table(&counted))?;
             budget::check(&counted)
-        }
-        Command::Timeline { trace, picture } => {
-            let json = std::fs::read_to_string(&trace)
-                .with_context(|| format!("cannot read {}", trace.display()))?;
-            write(&picture, &timeline::svg(&json)?)
         }
         Command::Part(part) => run_part(part),
     }
