@@ -6,7 +6,9 @@
 //!
 //! A token alone says "look around". Whoever claimed the idle bit of the sleeper's seat *hands over*: token
 //! first, then the `handed` flag as the last touch, so that a sleeper that has seen the flag may go away with
-//! its parker, and knows that the seat was claimed for it.
+//! its parker, and knows that the seat was claimed for it. The system call comes after that, by a handle of its own.
+//! Rejected: the flag after the call. The system may have the sleeper run at once, in the waker's place, and it then
+//! yielded the processor again and again until the waker had come to the flag.
 //!
 //! # Memory ordering
 //!
@@ -123,9 +125,10 @@ impl Parker {
 
     /// Wakes the sleeper, whose seat the caller has claimed for it. The parker may be gone afterwards.
     pub(crate) fn hand_over(&self, poller: Option<&impl Interrupt>) {
-        self.unpark(poller);
+        let asleep = self.leave_token();
         // ORDERING(handed): Release, our use of the parker comes before its owner goes on.
         self.handed.store(true, Ordering::Release);
+        asleep.wake(poller);
     }
 
     /// Waits for a hand-over that is under way, and takes its token too.
@@ -163,22 +166,49 @@ impl Parker {
 
     /// Leaves a token and wakes the sleeper, if it sleeps.
     pub(crate) fn unpark(&self, poller: Option<&impl Interrupt>) {
+        self.leave_token().wake(poller);
+    }
+
+    /// Leaves a token; what is returned does not need the parker any more.
+    fn leave_token(&self) -> Asleep {
         // ORDERING(token): Release, for whoever takes the token.
         match self.state.swap(TOKEN, Ordering::AcqRel) {
-            PARKED => {
-                if let Some(thread) = self.thread.get() {
-                    thread.unpark();
-                    if let Some(turns) = &self.turns {
-                        turns.wake(thread.id());
-                    }
+            PARKED => match self.thread.get() {
+                Some(thread) => Asleep::Parked(thread.clone(), self.turns.clone()),
+                None => Asleep::No,
+            },
+            POLLING => Asleep::Polling,
+            _ => Asleep::No,
+        }
+    }
+}
+
+/// How somebody sleeps who was left a token.
+#[must_use]
+enum Asleep {
+    No,
+    /// As a thread, which takes turns with others or not.
+    Parked(thread::Thread, Option<Arc<Turns>>),
+    /// In the poller.
+    Polling,
+}
+
+impl Asleep {
+    /// Asks the system to wake it.
+    fn wake(self, poller: Option<&impl Interrupt>) {
+        match self {
+            Self::No => {}
+            Self::Parked(thread, turns) => {
+                thread.unpark();
+                if let Some(turns) = turns {
+                    turns.wake(thread.id());
                 }
             }
-            POLLING => {
+            Self::Polling => {
                 if let Some(poller) = poller {
                     poller.interrupt();
                 }
             }
-            _ => {}
         }
     }
 }
