@@ -184,3 +184,35 @@ fn a_sleeper_that_finds_its_bit_gone_is_handed_its_seat() {
         assert!(!seat.guest.take_token(), "a token is left behind");
     });
 }
+
+/// Somebody sleeps until a seat is handed over. If it sees the flag, it may go away with its parker. It looks once and
+/// does not wait for it: loom does not take spinning for progress.
+fn a_sleeper_is_handed_a_seat(hand_over: fn(&Parker)) {
+    loom::model(move || {
+        let parker = Arc::new(Parker::new(None));
+        parker.bind();
+        let theirs = parker.clone();
+        let waker = thread::spawn(move || hand_over(&theirs));
+        parker.park(None);
+        let may_go = parker.take_handed();
+        waker.join().unwrap();
+        assert!(
+            !may_go || !parker.has_token(),
+            "its parker was used after the flag"
+        );
+    });
+}
+
+#[test]
+fn a_sleeper_wakes_up_and_its_parker_is_left_to_it() {
+    a_sleeper_is_handed_a_seat(|parker| parker.hand_over(Some(&NoPoller)));
+}
+
+#[test]
+#[should_panic(expected = "its parker was used after the flag")]
+fn mutant_a_token_that_comes_after_the_flag_is_left_behind() {
+    a_sleeper_is_handed_a_seat(|parker| {
+        parker.hand_over(Some(&NoPoller));
+        parker.unpark(Some(&NoPoller));
+    });
+}

@@ -133,11 +133,16 @@ impl Parker {
 
     /// Waits for a hand-over that is under way, and takes its token too.
     pub(crate) fn wait_handed(&self) {
-        // ORDERING(handed): Acquire, for the other's use of this parker.
-        while !self.handed.swap(false, Ordering::Acquire) {
+        while !self.take_handed() {
             thread::yield_now();
         }
         self.take_token();
+    }
+
+    /// Takes the flag of a hand-over if it is there.
+    pub(crate) fn take_handed(&self) -> bool {
+        // ORDERING(handed): Acquire, for the other's use of this parker.
+        self.handed.swap(false, Ordering::Acquire)
     }
 
     /// Stays awake until there is a token, or until the time is up; returns how much of it is.
