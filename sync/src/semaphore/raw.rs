@@ -393,13 +393,10 @@ impl RawSemaphore {
     ) -> Poll<Result<(), Closed>> {
         ready!(coop::poll_proceed(cx));
         let wanted = Wanted::permits(n_permits, owner);
-        if !waiter.is_idle() {
-            self.poll_line(waiter, cx)
-        } else if self.try_exchange(wanted) {
-            Poll::Ready(Ok(()))
-        } else {
-            self.poll_slowly(wanted, at, waiter, cx)
+        if waiter.is_idle() && self.try_exchange(wanted) {
+            return Poll::Ready(Ok(()));
         }
+        self.poll_further(wanted, at, waiter, cx)
     }
 
     /// Waits for all that a lock has.
@@ -411,13 +408,10 @@ impl RawSemaphore {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Closed>> {
         ready!(coop::poll_proceed(cx));
-        if !waiter.is_idle() {
-            self.poll_line(waiter, cx)
-        } else if self.try_exchange_all() {
-            Poll::Ready(Ok(()))
-        } else {
-            self.poll_slowly(ALL, at, waiter, cx)
+        if waiter.is_idle() && self.try_exchange_all() {
+            return Poll::Ready(Ok(()));
         }
+        self.poll_further(ALL, at, waiter, cx)
     }
 
     #[inline]
@@ -448,15 +442,19 @@ impl RawSemaphore {
         }
     }
 
-    /// Begins to wait where one exchange has not done.
-    #[cold]
-    fn poll_slowly(
+    /// Goes on waiting, or begins to where one exchange has not done. One call for both, so that what callers have of a
+    /// poll is little enough for the compiler to put it there.
+    #[inline(never)]
+    fn poll_further(
         &self,
         wanted: Wanted,
         at: Place,
         waiter: Pin<&Waiter<Claim>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Closed>> {
+        if !waiter.is_idle() {
+            return self.poll_line(waiter, cx);
+        }
         // Relaxed: the flags carry no data.
         if self.state.load(Relaxed) & (NEW | WATCHED) != 0 && self.try_slowly(wanted, at).is_ok() {
             return Poll::Ready(Ok(()));
