@@ -336,28 +336,25 @@ fn a_notification_ends_the_wait_in_progress_or_else_the_next_one() {
     notifier.join().unwrap();
 }
 
-/// Measures real time: wide bounds.
+/// Measures real time: one try in time is enough, however busy the machine is. Rounded up to milliseconds, none is.
 #[test]
 fn timeouts_below_a_millisecond_are_kept() {
+    const LIMIT: Duration = Duration::from_micros(400);
     let reactor = Reactor::new().unwrap();
     let mut events = Events::new();
-    for timeout in [100, 500, 1_100, 2_700].map(Duration::from_micros) {
-        let best = (0..20)
-            .map(|_| {
-                let start = Instant::now();
-                while let Some(rest) = timeout.checked_sub(start.elapsed()) {
-                    reactor
-                        .wait(&mut events, Some(rest.max(Duration::from_nanos(1))))
-                        .unwrap();
-                }
-                start.elapsed() - timeout
-            })
-            .min();
-        let late = best.unwrap();
-        assert!(
-            late < Duration::from_micros(400),
-            "{timeout:?} was {late:?} late at best"
-        );
+    for timeout in [100, 500, 1_100, 2_200].map(Duration::from_micros) {
+        let began = Instant::now();
+        let mut best = Duration::MAX;
+        while best >= LIMIT && began.elapsed() < Duration::from_secs(10) {
+            let start = Instant::now();
+            while let Some(rest) = timeout.checked_sub(start.elapsed()) {
+                reactor
+                    .wait(&mut events, Some(rest.max(Duration::from_nanos(1))))
+                    .unwrap();
+            }
+            best = best.min(start.elapsed() - timeout);
+        }
+        assert!(best < LIMIT, "{timeout:?} was {best:?} late at best");
     }
 }
 

@@ -157,9 +157,10 @@ fn a_flood_of_connections_is_refused_and_passes() {
 #[test]
 fn who_asks_nothing_is_shown_out() {
     let subject = Subject::start("idle");
+    // Before it is let in, which is where its time begins.
+    let began = Instant::now();
     let mut stream = connect(&subject);
     stream.write_all(b"{").unwrap();
-    let began = Instant::now();
     // A reset rather than an end where something unread was left behind.
     assert!(!stream.read(&mut [0]).is_ok_and(|n_read| n_read > 0));
     let waited = began.elapsed();
