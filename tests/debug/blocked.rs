@@ -381,7 +381,9 @@ fn nothing_is_lost_while_workers_block_and_spares_come_and_go() {
                             if i % 31 == 0 {
                                 thread::sleep(ms(12));
                             }
-                            assert_eq!(receive.await.unwrap(), i);
+                            // Whoever sends may be cancelled first, by the end in the middle of it.
+                            let received = receive.await.ok();
+                            assert!(received == Some(i) || (received.is_none() && round % 3 == 0));
                             n_ended.add();
                         })
                     })
