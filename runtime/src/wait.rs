@@ -227,17 +227,13 @@ impl Waiting {
         };
         let holders = self.holders();
         let n_more = holders.len().saturating_sub(MAX_NAMED);
-        let last = holders.len().min(MAX_NAMED).saturating_sub(1);
-        for (index, holder) in holders.iter().take(MAX_NAMED).enumerate() {
-            f.write_str(match index {
-                0 => that,
-                _ if index == last && n_more == 0 => " and ",
-                _ => ", ",
-            })?;
-            write!(f, "#{holder}")?;
+        if holders.is_empty() {
+            return Ok(());
         }
+        f.write_str(that)?;
+        let named = &holders[..holders.len() - n_more];
+        holders::write_series(f, ("#", "and"), named, n_more > 0)?;
         match (holders.len(), n_more) {
-            (0, _) => Ok(()),
             (1, _) => write!(f, " {has}"),
             (_, 0) => write!(f, " {have}"),
             _ => write!(f, " and {n_more} more {have}"),

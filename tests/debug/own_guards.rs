@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex as StdMutex};
 use rt::sync::{Event, RwLock};
 use rt::{JoinHandle, local_group};
 
-use crate::relocks::{debugged, each_hangs, each_told};
-use crate::support::{Count, SIZES, builder, ms, must_end};
+use crate::relocks::{debugged, each_hangs, each_told, untold_without_debug_mode};
+use crate::support::{SIZES, ms, must_end};
 use crate::trouble::read_twice;
 
 /// What is to be told, each by several parts of its text.
@@ -313,20 +313,9 @@ fn m4_who_blocks_for_its_own_guard_is_told_both_places() {
 /// M4: without debug mode nobody is told anything at once.
 #[test]
 fn m4_without_debug_mode_nobody_is_told_of_a_guard() {
-    must_end("without debug mode", || {
-        let n_told = Count::default();
-        let theirs = n_told.clone();
-        let runtime = builder(2)
-            .debug(false)
-            .report_deadlocks(false)
-            .on_unhandled(move |_| theirs.add())
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let lock = RwLock::new(());
-            let _held = lock.read().await;
-            in_vain(lock.write()).await;
-        });
-        assert_eq!(n_told.get(), 0);
+    untold_without_debug_mode(async {
+        let lock = RwLock::new(());
+        let _held = lock.read().await;
+        in_vain(lock.write()).await;
     });
 }

@@ -78,6 +78,16 @@ pub(super) fn each_told<F: Future<Output = ()>>(
     }
 }
 
+/// Runs a body without debug mode, in which it is told nothing.
+pub(super) fn untold_without_debug_mode(body: impl Future<Output = ()> + Send + 'static) {
+    must_end("without debug mode", || {
+        let (builder, told) = telling(2);
+        builder.debug(false).build().unwrap().block_on(body);
+        let told = told.lock().unwrap();
+        assert!(told.is_empty(), "{told:?}");
+    });
+}
+
 /// `file:line` of the place so many lines above the caller's.
 #[track_caller]
 pub(super) fn above(n_lines: u32) -> String {
@@ -240,24 +250,10 @@ fn m4_who_waits_for_others_is_told_nothing() {
         assert!(count.try_lock().is_some(), "free, and no longer in line");
     }
     each_told(|| in_turns(8), |told| assert!(told.is_empty(), "{told:?}"));
-    must_end("without debug mode", || {
-        let told = Told::default();
-        let theirs = told.clone();
-        let runtime = builder(2)
-            .debug(false)
-            .report_deadlocks(false)
-            .on_unhandled(move |unhandled| {
-                let text = unhandled.to_string();
-                theirs.lock().unwrap().push((text, None, false));
-            })
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let mutex = Mutex::new(());
-            let _held = mutex.lock().await;
-            assert!(rt::timeout(ms(1), mutex.lock()).await.is_err());
-        });
-        assert!(told.lock().unwrap().is_empty(), "{told:?}");
+    untold_without_debug_mode(async {
+        let mutex = Mutex::new(());
+        let _held = mutex.lock().await;
+        assert!(rt::timeout(ms(1), mutex.lock()).await.is_err());
     });
 }
 

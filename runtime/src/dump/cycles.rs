@@ -52,11 +52,11 @@ impl Cycle {
 
     /// Whether it leads through a queue.
     fn has_queue(&self) -> bool {
-        let waits = self
+        let mut waits = self
             .steps
             .iter()
             .filter_map(|step| step.waiting_on.as_ref());
-        waits.into_iter().any(|waiting| waiting.kind.has_takers())
+        waits.any(|waiting| waiting.kind.has_takers())
     }
 }
 

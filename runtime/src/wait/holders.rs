@@ -195,20 +195,30 @@ impl Since {
 impl fmt::Display for Since {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = if self.is_any { "or" } else { "and" };
-        let last = self.places.len().saturating_sub(1);
-        for (index, place) in self.places.iter().enumerate() {
-            match index {
-                0 => {}
-                _ if index == last && !self.has_more => write!(f, " {word} ")?,
-                _ => f.write_str(", ")?,
-            }
-            write!(f, "{place}")?;
-        }
+        write_series(f, ("", word), &self.places, self.has_more)?;
         if self.has_more {
             write!(f, " {word} elsewhere")?;
         }
         Ok(())
     }
+}
+
+/// Writes a series as a sentence has it, "a, b and c", each with `sign` before it; without the word if more follows.
+pub(super) fn write_series<T: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    (sign, word): (&str, &str),
+    items: &[T],
+    has_more: bool,
+) -> fmt::Result {
+    for (index, item) in items.iter().enumerate() {
+        match index {
+            0 => {}
+            _ if index + 1 == items.len() && !has_more => write!(f, " {word} ")?,
+            _ => f.write_str(", ")?,
+        }
+        write!(f, "{sign}{item}")?;
+    }
+    Ok(())
 }
 
 /// The parts of a thing, and whose they are.
