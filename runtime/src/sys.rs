@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 /// Asks for timers that are exact: Linux lets a thread's sleeps be late by 50 µs otherwise.
 ///
@@ -46,6 +47,21 @@ impl Drop for ExactTimers {
             let _ = rustix::thread::set_current_timer_slack(Some(slack));
         }
     }
+}
+
+/// How long this thread has had a processor, if the system tells.
+///
+/// Source: clock_getres(2), CLOCK_THREAD_CPUTIME_ID.
+#[cfg(unix)]
+pub(crate) fn processor_time() -> Option<Duration> {
+    use rustix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::ThreadCPUTime).try_into().ok()
+}
+
+/// Nobody tells.
+#[cfg(not(unix))]
+pub(crate) fn processor_time() -> Option<Duration> {
+    None
 }
 
 /// What the system calls this thread.

@@ -156,15 +156,14 @@ impl fmt::Debug for TcpIo {
 /// takes 220 ns less of 3.7 µs: the system has no list of buffers to read, and goes no detour by way of files.
 const MOST_JOINED: usize = 1024;
 
-/// The buffers one behind the other, if there is room for all of them.
-fn join<'a>(buffers: &[IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a [u8]> {
+/// The buffers one behind the other, for which there is room.
+fn join<'a>(buffers: &[IoSlice<'_>], room: &'a mut [u8]) -> &'a [u8] {
     let mut len = 0;
     for buffer in buffers {
-        let place = room[len..].get_mut(..buffer.len())?;
-        place.copy_from_slice(buffer);
+        room[len..][..buffer.len()].copy_from_slice(buffer);
         len += buffer.len();
     }
-    Some(&room[..len])
+    &room[..len]
 }
 
 /// Something that reads or writes a stream of bytes: a stream, or half of one.
@@ -209,9 +208,10 @@ pub trait Connection {
         cx: &mut Context<'_>,
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut room = [0; MOST_JOINED];
-        if let Some(bytes) = join(buffers, &mut room) {
-            return self.poll_write_from(cx, bytes);
+        let len: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+        if len <= MOST_JOINED {
+            let mut room = [0; MOST_JOINED];
+            return self.poll_write_from(cx, join(buffers, &mut room));
         }
         let write = |io: &Self::Io| io.write_vectored_from(buffers);
         self.source().poll_io(Direction::Write, cx, write)
@@ -544,24 +544,18 @@ pub(super) use {descriptor, reads, shown, stream, tries, waits, writes};
 mod tests {
     use super::*;
 
-    fn joined(parts: &[&[u8]]) -> Option<Vec<u8>> {
-        let buffers: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
-        join(&buffers, &mut [0; 8]).map(<[u8]>::to_vec)
-    }
-
     #[test]
-    fn buffers_that_fit_are_joined_in_order() {
-        assert_eq!(joined(&[]), Some(vec![]));
-        assert_eq!(
-            joined(&[b"he", b"", b"ad", b"tail"]),
-            Some(b"headtail".to_vec())
-        );
-    }
-
-    #[test]
-    fn buffers_that_do_not_fit_are_left_apart() {
-        assert_eq!(joined(&[b"123456789"]), None);
-        assert_eq!(joined(&[b"1234", b"56789"]), None);
-        assert_eq!(joined(&[b"12345678", b"", b"9"]), None);
+    fn buffers_are_joined_in_order() {
+        for (parts, whole) in [
+            (&[][..], ""),
+            (&["he", "", "ad", "tail"], "headtail"),
+            (&["", "12345678"], "12345678"),
+        ] {
+            let buffers: Vec<_> = parts
+                .iter()
+                .map(|part| IoSlice::new(part.as_bytes()))
+                .collect();
+            assert_eq!(join(&buffers, &mut [0; 8]), whole.as_bytes());
+        }
     }
 }

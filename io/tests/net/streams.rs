@@ -143,7 +143,14 @@ on_both! {
         let sent: Vec<u8> = (0..300_000_u32).map(|i| (i * 31 % 251) as u8).collect();
         let theirs = sent.clone();
         let writer = spawn(async move {
-            for pieces in theirs.chunks(1_111) {
+            let mut left = &*theirs;
+            // As much as is joined into one buffer, more, and less.
+            for len in [1_024, 1_025, 300].into_iter().cycle() {
+                if left.is_empty() {
+                    break;
+                }
+                let (pieces, rest) = left.split_at(len.min(left.len()));
+                left = rest;
                 let (one, two) = pieces.split_at(pieces.len() / 3);
                 let slices = [IoSlice::new(one), IoSlice::new(&[]), IoSlice::new(two)];
                 let mut n_written = far.write_vectored(&slices).await.unwrap();

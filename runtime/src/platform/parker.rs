@@ -145,10 +145,13 @@ impl Parker {
         self.handed.swap(false, Ordering::Acquire)
     }
 
-    /// Stays awake until there is a token, or until the time is up; returns how much of it is.
-    pub(crate) fn wait_awake(&self, limit: Duration) -> Duration {
+    /// Stays awake until there is a token, `look` finds something, or the time is up; returns how much of it is.
+    pub(crate) fn wait_awake(&self, limit: Duration, mut look: impl FnMut() -> bool) -> Duration {
         let began = Instant::now();
         loop {
+            if look() {
+                return began.elapsed();
+            }
             // The clock takes as long as a few pauses.
             for _ in 0..PAUSES {
                 if self.has_token() {

@@ -67,6 +67,11 @@ impl Events {
         })
     }
 
+    /// Whether the last wait found nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }

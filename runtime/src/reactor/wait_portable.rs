@@ -55,6 +55,11 @@ impl Events {
         })
     }
 
+    /// Whether the last wait found nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
     pub(super) fn clear(&mut self) {
         self.events.clear();
     }

@@ -18,9 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
+use super::poller::PollerTurn;
 use super::restraint::{NAP, Watched};
 use super::seat::{MAX_INTERVAL, Seat};
-use super::spin;
+use super::spin::{self, Awoken};
 use crate::context;
 use crate::platform::{Nanos, Parker, Random};
 use crate::reactor::{Events, Reactor};
@@ -60,6 +61,8 @@ pub(super) struct Worker<'a> {
     polls_when_woken: Cell<Option<u64>>,
     /// How long it may sleep where nothing else wakes it.
     patience: Cell<Option<Duration>>,
+    /// When it last woke in the poller, if it has not slept elsewhere since.
+    awoken: Cell<Option<Awoken>>,
     /// For when it first sleeps for a while; none on a thread of the runtime, whose timers are exact.
     exact_timers: Option<&'a OnceCell<ExactTimers>>,
 }
@@ -82,6 +85,7 @@ impl<'a> Worker<'a> {
             unneeding: RefCell::default(),
             polls_when_woken: Cell::new(None),
             patience: Cell::new(None),
+            awoken: Cell::new(None),
             exact_timers: None,
         }
     }
@@ -124,6 +128,7 @@ impl<'a> Worker<'a> {
             unneeding: RefCell::default(),
             polls_when_woken: Cell::new(None),
             patience: Cell::new(None),
+            awoken: Cell::new(None),
             exact_timers: None,
         }
     }
@@ -427,8 +432,9 @@ impl<'a> Worker<'a> {
         if self.is_home {
             shared.offer_seat();
         }
+        let awoken = self.awoken.take();
         match turn {
-            Some(turn) => self.sleep_in_poller(turn, timeout),
+            Some(turn) => self.sleep_in_poller(turn, awoken, now, nap, timeout),
             None if sleeps_for_good => {
                 shared.spin.wait(self.seat.index, self.parker);
                 // A guest may come and go meanwhile, so the bit tells nothing.
@@ -461,11 +467,9 @@ impl<'a> Worker<'a> {
 
     /// Sleeps until it is woken or the time is up. True: it was woken, and not from a nap.
     fn sleep_on_its_own(&self, nap: Option<Duration>, timeout: Option<Duration>) -> bool {
-        let spin = &self.shared.spin;
-        let has_time = timeout.is_none_or(|timeout| timeout > spin::LIMIT);
-        let awake = match nap {
-            None if has_time => spin.wait(self.seat.index, self.parker),
-            _ => None,
+        let awake = match may_stay_awake(spin::LIMIT, nap, timeout) {
+            true => self.shared.spin.wait(self.seat.index, self.parker),
+            false => None,
         };
         let timeout = timeout.map(|timeout| timeout.saturating_sub(awake.unwrap_or_default()));
         if let (Some(exact_timers), Some(_)) = (self.exact_timers, timeout) {
@@ -492,23 +496,52 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Sleeps in the poller, and runs the events after it has handed it over.
-    fn sleep_in_poller(&self, turn: super::poller::PollerTurn<'_>, timeout: Option<Duration>) {
+    /// Sleeps in the poller, and runs the events after it has handed it over. The sleep began at `since`.
+    fn sleep_in_poller(
+        &self,
+        turn: PollerTurn<'_>,
+        awoken: Option<Awoken>,
+        since: Nanos,
+        nap: Option<Duration>,
+        timeout: Option<Duration>,
+    ) {
         let reactor = self.shared.reactor.get().expect("there is a poller");
+        let spin = &self.shared.spin;
         // The seat is not ours while we sleep, so neither is its buffer: bring one.
         let mut events = self.shared.poller.take_buffer();
-        let (_, waited) = self
-            .parker
-            .park_polling(|| reactor.wait(&mut events, timeout));
+        let hopes = spin.hopes_for_events(awoken, since);
+        let awake = match may_stay_awake(spin::POLLER_LIMIT, nap, timeout) && hopes {
+            true => self.look_awake(reactor, &mut events),
+            false => Duration::ZERO,
+        };
+        let timeout = timeout.map(|timeout| timeout.saturating_sub(awake));
+        let (has_token, waited) = self.parker.park_polling(|| match events.is_empty() {
+            true => reactor.wait(&mut events, timeout),
+            false => Ok(()),
+        });
         drop(turn);
         let now = self.shared.clock.now();
         self.shared.set_coarse(now);
         self.shared.poller.set_polled(now);
         self.shared.check_poller(waited);
+        if has_token || !events.is_empty() {
+            spin.slept_in_poller(now.saturating_sub(since));
+        }
+        if self.get_up() {
+            self.awoken.set(spin.awoken(now));
+        }
         // Sent away meanwhile or not: the events are ours.
-        self.get_up();
         self.dispatch(reactor, &mut events);
         self.shared.poller.give_buffer(events);
+    }
+
+    /// Stays awake in the poller for as long as it is worth it. Returns for how long.
+    fn look_awake(&self, reactor: &Reactor, events: &mut Events) -> Duration {
+        self.shared.spin.wait_for_events(self.parker, || {
+            // An error comes again when it sleeps, and is told then.
+            let waited = reactor.wait(events, Some(Duration::ZERO));
+            waited.is_err() || !events.is_empty()
+        })
     }
 
     /// Takes the seat back after sleeping. False if it went to a guest: then the home thread is to go away.
@@ -548,4 +581,9 @@ impl<'a> Worker<'a> {
             self.stop_searching_with_work();
         }
     }
+}
+
+/// Whether there is time to stay awake for so long before a sleep: never before a nap.
+fn may_stay_awake(limit: Duration, nap: Option<Duration>, timeout: Option<Duration>) -> bool {
+    nap.is_none() && timeout.is_none_or(|timeout| timeout > limit)
 }
