@@ -5,12 +5,14 @@
 //! each round, and a ratio is taken within a round. It keeps its connections, so neither accepting nor closing is
 //! seen, and it runs on the same processors as the server: with few of them it takes about half of the time.
 //!
-//! The rows cannot be far apart: where both runtimes have two processors and `wrk` on them, a request at 64 connections
-//! takes 14.6 µs of processor time, of which `wrk` and its part of the system have 7.5, the system on the server's
-//! behalf 5.9, and the server's own code 1.2, most of it hyper's. Both runtimes make the same two calls for a request,
-//! and one in 17 more to wait. At 1,000 connections what is ours takes 0.4 µs of a request's 20, and so does what is
-//! Tokio's. What remains is who runs when: there are more threads than processors, and 100 requests see two to five
-//! switches of threads. From one run to the next, the same two programs differ by 4 % either way.
+//! With one connection the server that stays awake until the next request comes has it sooner, and both it and `wrk`
+//! are spared the time to fall asleep and wake up. The other rows cannot be far apart: where both runtimes have two
+//! processors and `wrk` on them, a request at 64 connections takes 14.6 µs of processor time, of which `wrk` and its
+//! part of the system have 7.5, the system on the server's behalf 5.9, and the server's own code 1.2, most of it
+//! hyper's. Both runtimes make the same two calls for a request, and one in 17 more to wait. At 1,000 connections what
+//! is ours takes 0.4 µs of a request's 20, and so does what is Tokio's. What remains is who runs when: there are more
+//! threads than processors, and 100 requests see two to five switches of threads. From one run to the next, the same
+//! two programs differ by 4 % either way.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
