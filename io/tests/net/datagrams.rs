@@ -11,6 +11,7 @@ use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 use rt_tasks_io::net::{AsyncFd, UdpSocket, UnixDatagram};
 use rt_tasks_runtime::{block_on, spawn};
 
+use crate::alone::sole_owner;
 use crate::own_path;
 
 async fn udp() -> (UdpSocket, SocketAddr) {
@@ -93,6 +94,7 @@ fn batches_are_received_with_a_library_made_for_them() {
 
 #[test]
 fn a_connected_udp_socket_hears_its_peer_alone() {
+    let _sole = sole_owner();
     block_on(async {
         let ((near, at_near), (far, at_far)) = (udp().await, udp().await);
         let (stranger, _) = udp().await;

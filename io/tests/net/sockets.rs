@@ -11,6 +11,7 @@ use rt_tasks_io::net::{
 };
 use rt_tasks_runtime::{block_on, spawn, timeout};
 
+use crate::alone::sole_owner;
 use crate::{own_address, own_path};
 
 #[test]
@@ -104,6 +105,7 @@ fn a_listener_on_every_address_of_ipv6_takes_ipv4_too() {
 
 #[test]
 fn errors_of_sockets_name_the_address() {
+    let _sole = sole_owner();
     block_on(async {
         let listener = TcpListener::bind(own_address()).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -181,7 +183,7 @@ fn abstract_addresses_leave_no_file_and_are_free_again() {
 
     use futures_lite::StreamExt;
 
-    let _sole = crate::alone::sole_owner();
+    let _sole = sole_owner();
     block_on(async {
         let name = format!("rt-net-abstract-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).unwrap();
