@@ -122,10 +122,9 @@ fn timers_wake() {
         .unwrap();
     let sleeper = rt::task::Builder::new().name("sleeper");
     runtime.block_on(async {
-        sleeper
-            .spawn(rt::sleep(Duration::from_millis(2)))
-            .await
-            .unwrap();
+        // Made where it is first polled, or a busy machine may be late for it, and it never sleeps.
+        let sleep = async { rt::sleep(Duration::from_millis(20)).await };
+        sleeper.spawn(sleep).await.unwrap();
     });
     let view = View::of(&runtime.trace().unwrap());
     let last = view
