@@ -110,28 +110,26 @@ impl Spin {
         self.on_word.has_not_paid();
     }
 
-    /// Whether it is worth it to stay awake in the poller, for a thread that has been awake since `awoken`.
-    pub(super) fn hopes_for_events(&self, awoken: Option<Awoken>, now: Nanos) -> bool {
-        if !self.in_poller.is_enough() {
+    /// Whether it is worth it to stay awake in the poller, if nobody else wants the processor.
+    pub(super) fn hopes_for_events(&self) -> bool {
+        self.in_poller.is_enough()
+    }
+
+    /// Whether a thread, awake all the time between the two, ran for nearly all of it. Otherwise nobody tries for long.
+    pub(super) fn is_undisturbed(&self, then: Option<Awoken>, now: Option<Awoken>) -> bool {
+        let Some((then, now)) = then.zip(now) else {
             return false;
+        };
+        let is_alone = now.lost_since(then) < SHORT;
+        if !is_alone {
+            self.in_poller.rest(COMPETITION_REST);
         }
-        match awoken.and_then(|awoken| awoken.lost(now)) {
-            Some(lost) if lost < SHORT => true,
-            Some(_) => {
-                self.in_poller.rest(COMPETITION_REST);
-                false
-            }
-            None => false,
-        }
+        is_alone
     }
 
     /// What to keep of waking in the poller; nothing where it is of no use.
     pub(super) fn awoken(&self, now: Nanos) -> Option<Awoken> {
-        if !self.in_poller.is_enough() {
-            return None;
-        }
-        let used = sys::processor_time()?;
-        Some(Awoken { at: now, used })
+        self.hopes_for_events().then(|| Awoken::still(now))?
     }
 
     /// Stays awake in the poller for as long as it is worth it, or until there is a token or `look` finds events.
@@ -158,7 +156,7 @@ impl Spin {
     }
 }
 
-/// When a sleep in the poller was over, and how much processor time the thread had had by then.
+/// A moment at which a thread is awake, and how much processor time it has had by then.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Awoken {
     at: Nanos,
@@ -166,10 +164,16 @@ pub(super) struct Awoken {
 }
 
 impl Awoken {
+    /// Now, if the system tells.
+    pub(super) fn still(now: Nanos) -> Option<Self> {
+        let used = sys::processor_time()?;
+        Some(Self { at: now, used })
+    }
+
     /// For how long the same thread, awake since then, had no processor.
-    fn lost(self, now: Nanos) -> Option<Nanos> {
-        let used = sys::processor_time()?.saturating_sub(self.used);
-        Some((now - self.at).saturating_sub(used.as_nanos() as Nanos))
+    fn lost_since(self, then: Self) -> Nanos {
+        let used = self.used.saturating_sub(then.used).as_nanos() as Nanos;
+        self.at.saturating_sub(then.at).saturating_sub(used)
     }
 }
 
@@ -293,7 +297,7 @@ mod tests {
     /// Whether a thread hopes that woke just now.
     fn hopes(spin: &Spin) -> bool {
         const NOW: Nanos = 1_000_000;
-        spin.hopes_for_events(spin.awoken(NOW), NOW)
+        spin.hopes_for_events() && spin.is_undisturbed(spin.awoken(NOW), Awoken::still(NOW))
     }
 
     #[test]
@@ -358,8 +362,9 @@ mod tests {
         sleep_in_poller(&spin, MOST);
         let awoken = spin.awoken(clock.now()).unwrap();
         std::thread::sleep(Duration::from_nanos(2 * SHORT));
-        assert!(awoken.lost(clock.now()).unwrap() >= SHORT);
-        assert!(!spin.hopes_for_events(Some(awoken), clock.now()));
+        let later = Awoken::still(clock.now()).unwrap();
+        assert!(later.lost_since(awoken) >= SHORT);
+        assert!(!spin.is_undisturbed(Some(awoken), Some(later)));
         sleep_in_poller(&spin, COMPETITION_REST + ENOUGH - 1);
         assert!(!hopes(&spin));
         sleep_in_poller(&spin, 1);
@@ -370,7 +375,7 @@ mod tests {
     fn who_slept_elsewhere_does_not_stay_awake_in_the_poller() {
         let (spin, _) = spin_on(2);
         sleep_in_poller(&spin, MOST);
-        assert!(!spin.hopes_for_events(None, 0));
+        assert!(!spin.is_undisturbed(None, Awoken::still(0)));
         assert!(hopes(&spin));
     }
 }

@@ -500,7 +500,7 @@ impl<'a> Worker<'a> {
     fn sleep_in_poller(
         &self,
         turn: PollerTurn<'_>,
-        awoken: Option<Awoken>,
+        mut awoken: Option<Awoken>,
         since: Nanos,
         nap: Option<Duration>,
         timeout: Option<Duration>,
@@ -509,14 +509,26 @@ impl<'a> Worker<'a> {
         let spin = &self.shared.spin;
         // The seat is not ours while we sleep, so neither is its buffer: bring one.
         let mut events = self.shared.poller.take_buffer();
-        let hopes = spin.hopes_for_events(awoken, since);
-        let awake = match may_stay_awake(spin::POLLER_LIMIT, nap, timeout) && hopes {
-            true => self.look_awake(reactor, &mut events),
-            false => Duration::ZERO,
+        let mut look = || {
+            // An error comes again when it sleeps, and is told then.
+            let waited = reactor.wait(&mut events, Some(Duration::ZERO));
+            waited.is_err() || !events.is_empty()
         };
+        let mut awake = Duration::ZERO;
+        let may_stay_awake = may_stay_awake(spin::POLLER_LIMIT, nap, timeout);
+        // What is there already costs nothing but the look, which would have been made anyway.
+        if may_stay_awake && spin.hopes_for_events() && !look() {
+            let before = std::mem::replace(&mut awoken, Awoken::still(since));
+            if spin.is_undisturbed(before, awoken) {
+                awake = spin.wait_for_events(self.parker, look);
+            }
+        }
         let timeout = timeout.map(|timeout| timeout.saturating_sub(awake));
         let (has_token, waited) = self.parker.park_polling(|| match events.is_empty() {
-            true => reactor.wait(&mut events, timeout),
+            true => {
+                awoken = None;
+                reactor.wait(&mut events, timeout)
+            }
             false => Ok(()),
         });
         drop(turn);
@@ -528,20 +540,11 @@ impl<'a> Worker<'a> {
             spin.slept_in_poller(now.saturating_sub(since));
         }
         if self.get_up() {
-            self.awoken.set(spin.awoken(now));
+            self.awoken.set(awoken.or_else(|| spin.awoken(now)));
         }
         // Sent away meanwhile or not: the events are ours.
         self.dispatch(reactor, &mut events);
         self.shared.poller.give_buffer(events);
-    }
-
-    /// Stays awake in the poller for as long as it is worth it. Returns for how long.
-    fn look_awake(&self, reactor: &Reactor, events: &mut Events) -> Duration {
-        self.shared.spin.wait_for_events(self.parker, || {
-            // An error comes again when it sleeps, and is told then.
-            let waited = reactor.wait(events, Some(Duration::ZERO));
-            waited.is_err() || !events.is_empty()
-        })
     }
 
     /// Takes the seat back after sleeping. False if it went to a guest: then the home thread is to go away.
