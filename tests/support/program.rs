@@ -121,13 +121,18 @@ impl Stopwatch {
     #[track_caller]
     pub(crate) fn assert_took(self, expected: Duration) {
         let took = self.began.elapsed();
-        self.is_over.store(true, SeqCst);
-        let late = self.sleeper.join().unwrap();
+        let late = self.stop();
         let most = expected * 2 + Duration::from_millis(150) + late;
         assert!(
             took >= expected && took < most,
             "{took:?}, not {expected:?}; a plain thread was {late:?} late"
         );
+    }
+
+    /// Ends the span, and tells how late the plain thread was in it.
+    pub(crate) fn stop(self) -> Duration {
+        self.is_over.store(true, SeqCst);
+        self.sleeper.join().unwrap()
     }
 }
 

@@ -163,15 +163,16 @@ fn s3_11_a_client_with_limit_timeout_and_retries() {
     }
     each_size(|runtime| {
         let log = Log::default();
-        runtime.block_on(async {
+        let watch = Stopwatch::start();
+        let (n_pages, n_inside) = runtime.block_on(async {
             let server = Server::start().await;
-            let (n_pages, n_inside) = program(log.clone(), &server).await;
-            assert_eq!(n_pages, 8);
-            assert!(
-                (2..=MAX_CONCURRENT).contains(&n_inside),
-                "{n_inside} at a time"
-            );
+            program(log.clone(), &server).await
         });
+        let late = watch.stop();
+        assert!(
+            (2..=MAX_CONCURRENT).contains(&n_inside),
+            "{n_inside} at a time"
+        );
         let lines = log.sorted();
         let failed = |attempt, path| format!("Attempt {attempt}/3 failed for {path}: status 503");
         let expected = [
@@ -183,7 +184,18 @@ fn s3_11_a_client_with_limit_timeout_and_retries() {
             "Timeout on attempt 2 for /silent".into(),
             "Timeout on attempt 3 for /silent".into(),
         ];
-        assert_eq!(lines, expected);
+        if late < TIMEOUT / 2 {
+            assert_eq!((n_pages, lines), (8, expected.to_vec()));
+            return;
+        }
+        // On a machine that does something else for so long, any attempt may take too long, and is made again.
+        println!("a plain thread was {late:?} late: which attempts took too long is not checked");
+        let is_due = |line: &String| line.starts_with("Timeout") || expected.contains(line);
+        let has_all_of_the_silent_one = expected[4..].iter().all(|line| lines.contains(line));
+        assert!(
+            has_all_of_the_silent_one && lines.iter().all(is_due),
+            "{lines:?}"
+        );
     });
 }
 
