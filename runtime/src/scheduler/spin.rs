@@ -17,8 +17,9 @@
 //! the system has put this thread to sleep and woken it. There the looks are system calls, the time is
 //! [`POLLER_LIMIT`], and the hope is one of its own. But clients often run beside their server, and where processors
 //! are scarce, a client cannot ask while somebody stays awake in its place. A thread that has been awake for longer than it
-//! has run gave its processor to others, or blocked it. If that was for longer than a [`SHORT`] sleep since it last woke in the
-//! poller, it takes [`COMPETITION_REST`] more short sleeps until the next try.
+//! has run gave its processor to others, or blocked it. If that was for longer than a [`SHORT`] sleep since it last woke or
+//! stayed awake in the poller, it takes [`COMPETITION_REST`] more short sleeps until the next try. To ask how long it has run
+//! is a system call, so the first look comes before it: where the client is quick, its event is there already.
 //!
 //! One worker at a time stays awake on its word and one in the poller, and none where there is one processor, or where
 //! time or the order of threads is not real. Nothing else changes: its idle bit is set as if it slept, and who has to
