@@ -1,28 +1,32 @@
 //! Ctrl-C as a cancellation of the body of `block_on`, as `asyncio.run` has it.
 //!
 //! The first Ctrl-C cancels the body: a listener beside it asks the scope around it. The second one must work even when no
-//! thread of ours runs any more, so it is the handler that ends the process. Its actions, in their order:
+//! thread of ours runs any more, so it is the handler that ends the process. Its first action is ours; it is registered once,
+//! for good, before anybody listens to SIGINT. It looks at one word:
 //!
-//! 1. If SIGINT has its default effect now, have it: the process ends. Registered once, for good: signal-hook's handler
-//!    stays, so without it SIGINT would be ignored for the rest of the process.
-//! 2. While a body runs: SIGINT has its default effect from now on.
-//! 3. Tell the listeners.
+//! - `DEFAULT`: have the default effect, which ends the process. signal-hook's handler stays, so without this SIGINT would be
+//!   ignored for the rest of the process.
+//! - `FIRST`, while bodies run: `DEFAULT` from now on. The listeners are told afterwards, so who has heard of the first one may
+//!   send the second.
+//! - `HEARD`: nothing, since somebody listens.
+//!
+//! Then the listeners are told. (Rejected: signal-hook's own flags, one to ask and one to set. Actions run in the order in which
+//! they were registered, and the second flag came with the body, after somebody listened. A press that followed as soon as
+//! the first was heard of could find it unset, and was lost.)
 //!
 //! A press that comes while a body begins or ends must not fall between these: it is heard by the body or has its default
-//! effect. So SIGINT loses that effect when everybody is in place, and not before. When the last body ends it gets it back
-//! before action 2 goes.
+//! effect. So SIGINT loses that effect when everybody is in place, and not before. When the last body ends it gets it back,
+//! unless somebody listens.
 
 use std::future::Future;
 use std::io::{self, Write};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
-use signal_hook::SigId;
 use signal_hook::consts::SIGINT;
-use signal_hook::flag;
-use signal_hook::low_level::{emulate_default_handler, unregister};
+use signal_hook::low_level::{emulate_default_handler, register};
 
 use crate::cancel::{CancelScope, Cancelled, RunScope};
 use crate::context;
@@ -140,34 +144,46 @@ impl<F: Future> Future for Interruptible<F> {
     }
 }
 
-static BODIES: Mutex<Bodies> = Mutex::new(Bodies {
-    n_running: 0,
-    has_default: None,
-    at_first: None,
-});
+/// It ends the process.
+const DEFAULT: u8 = 0;
 
-/// The bodies that run and are to be cancelled, in all runtimes.
-struct Bodies {
-    n_running: usize,
-    /// Whether SIGINT has its default effect; present once the handler asks for it.
-    has_default: Option<Arc<AtomicBool>>,
-    /// What gives it that effect, while bodies run.
-    at_first: Option<SigId>,
+/// The next one cancels the bodies, and the one after it ends the process.
+const FIRST: u8 = 1;
+
+/// Those hear of it who listen.
+const HEARD: u8 = 2;
+
+/// What SIGINT does. Relaxed: it is all that there is to see.
+static EFFECT: AtomicU8 = AtomicU8::new(DEFAULT);
+
+/// The bodies that run and are to be cancelled, in all runtimes. Who changes the effect holds the lock, but for the handler.
+static N_BODIES: Mutex<usize> = Mutex::new(0);
+
+/// Puts our action first, before anybody listens to SIGINT.
+pub(crate) fn prepare() -> io::Result<()> {
+    static IS_PREPARED: Mutex<bool> = Mutex::new(false);
+    let mut is_prepared = lock_std(&IS_PREPARED);
+    if !*is_prepared {
+        // SAFETY: it uses an atomic, and what signal-hook makes for handlers.
+        unsafe { register(SIGINT, act) }?;
+        *is_prepared = true;
+    }
+    Ok(())
 }
 
-impl Bodies {
-    /// Whether SIGINT is to have its default effect from now on.
-    fn set_default(&self, is_default: bool) {
-        if let Some(has_default) = &self.has_default {
-            has_default.store(is_default, Ordering::Relaxed);
-        }
+/// What the handler does first.
+fn act() {
+    let before = EFFECT.compare_exchange(FIRST, DEFAULT, Ordering::Relaxed, Ordering::Relaxed);
+    if before == Err(DEFAULT) {
+        let _ = emulate_default_handler(SIGINT);
     }
 }
 
 /// A body has heard of SIGINT: the next one ends the process. The handler has seen to that, unless the press came while the
 /// body began.
 fn is_cancelling() {
-    lock_std(&BODIES).set_default(true);
+    let _bodies = lock_std(&N_BODIES);
+    EFFECT.store(DEFAULT, Ordering::Relaxed);
 }
 
 /// One body runs.
@@ -175,49 +191,34 @@ struct Watch;
 
 impl Watch {
     fn begin() -> io::Result<(Self, Listener)> {
-        let mut bodies = lock_std(&BODIES);
-        let has_default = match &bodies.has_default {
-            Some(has_default) => has_default.clone(),
-            None => {
-                let is_default = !signals::is_listened_to(SIGINT);
-                let has_default = Arc::new(AtomicBool::new(is_default));
-                flag::register_conditional_default(SIGINT, has_default.clone())?;
-                bodies.has_default.insert(has_default).clone()
-            }
-        };
+        let mut n_bodies = lock_std(&N_BODIES);
         let listener = Listener::quiet(SIGINT)?;
-        if bodies.n_running == 0 {
-            let was_default = has_default.load(Ordering::Relaxed);
-            bodies.at_first = Some(flag::register(SIGINT, has_default.clone())?);
-            // Where it was not, a press has been heard since the listener is there, and this may be its mark.
-            if was_default {
-                has_default.store(false, Ordering::Relaxed);
-            }
+        if *n_bodies == 0 {
+            EFFECT.store(FIRST, Ordering::Relaxed);
         }
-        bodies.n_running += 1;
+        *n_bodies += 1;
         Ok((Self, listener))
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let mut bodies = lock_std(&BODIES);
-        bodies.n_running -= 1;
-        if bodies.n_running > 0 {
-            return;
+        let mut n_bodies = lock_std(&N_BODIES);
+        *n_bodies -= 1;
+        if *n_bodies == 0 {
+            let effect = match signals::is_listened_to(SIGINT) {
+                true => HEARD,
+                false => DEFAULT,
+            };
+            EFFECT.store(effect, Ordering::Relaxed);
         }
-        let is_default = !signals::is_listened_to(SIGINT);
-        bodies.set_default(is_default);
-        bodies.at_first.take().map(unregister);
-        // Action 2 may have been taken in between, and somebody else has heard of it.
-        bodies.set_default(is_default);
     }
 }
 
 /// Somebody listens to SIGINT, which therefore has no longer its default effect. While bodies run they decide.
 pub(crate) fn is_heard() {
-    let bodies = lock_std(&BODIES);
-    if bodies.n_running == 0 {
-        bodies.set_default(false);
+    let n_bodies = lock_std(&N_BODIES);
+    if *n_bodies == 0 {
+        EFFECT.store(HEARD, Ordering::Relaxed);
     }
 }

@@ -139,6 +139,9 @@ impl Listener {
             let what = format!("signal {signal} cannot be listened to");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
+        if signal == SIGINT {
+            interrupt::prepare()?;
+        }
         let mut board = lock_std(&BOARD);
         board.watch(signal)?;
         let key = board.listeners.insert(Place {

@@ -7,14 +7,14 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{self, Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rt_tasks_runtime::{Builder, Runtime, catch_cancel, defer, sleep, spawn};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::SIGINT;
-use signal_hook::low_level::raise;
+use signal_hook::low_level::{raise, register};
 
 use super::support::{is_inside, this_test};
 
@@ -149,6 +149,41 @@ fn the_second_works_where_no_thread_answers() {
     program.says("the first has come");
     program.press_ctrl_c();
     assert_eq!(program.end().0.signal(), Some(2));
+}
+
+/// Who hears of the first may send the second while the handler of the first is still at work.
+#[test]
+fn a_second_that_follows_at_once_is_not_lost() {
+    let test = "ctrl_c::a_second_that_follows_at_once_is_not_lost";
+    if is_inside() {
+        let builder = Builder::current_thread().cancel_on_ctrl_c(true);
+        let runtime = builder.build().unwrap();
+        runtime.block_on(async {});
+        // It is there before the body, so it hears before an action that comes with the body.
+        let mut hears = rt_tasks_io::signal::unix(2).unwrap();
+        let is_first = AtomicBool::new(true);
+        let slow_at_first = move || {
+            let began = Instant::now();
+            let is_first = is_first.swap(false, SeqCst);
+            while is_first && began.elapsed() < Duration::from_millis(100) {
+                hint::spin_loop();
+            }
+        };
+        // SAFETY: it uses the clock and an atomic, and nothing else.
+        unsafe { register(SIGINT, slow_at_first) }.unwrap();
+        return runtime.block_on(async {
+            thread::spawn(move || {
+                futures_lite::future::block_on(hears.recv());
+                raise(SIGINT).unwrap();
+            });
+            raise(SIGINT).unwrap();
+            thread::sleep(Duration::from_secs(2));
+            eprintln!("lost");
+            process::exit(1);
+        });
+    }
+    let (status, rest) = Program::start(test).end();
+    assert_eq!(status.signal(), Some(2), "{status}: {rest:?}");
 }
 
 #[test]
