@@ -5,6 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, mpsc};
 use std::thread;
 
+/// One thread at a time puts its hook before the others. Between taking the hook and setting one, another thread would find
+/// none to call after its own.
+static HOOK: Mutex<()> = Mutex::new(());
+
 /// What a panic says, and the place that it blames.
 ///
 /// Other threads may panic meanwhile.
@@ -12,6 +16,7 @@ pub(crate) fn blamed(f: impl FnOnce() + Send + 'static) -> (String, String) {
     let (send, seen) = mpsc::channel();
     let send = Mutex::new(send);
     let panic = thread::spawn(move || {
+        let taking = HOOK.lock().unwrap();
         let before = std::panic::take_hook();
         let here = thread::current().id();
         std::panic::set_hook(Box::new(move |info| {
@@ -24,6 +29,7 @@ pub(crate) fn blamed(f: impl FnOnce() + Send + 'static) -> (String, String) {
                 before(info);
             }
         }));
+        drop(taking);
         let panic = catch_unwind(AssertUnwindSafe(f)).unwrap_err();
         message(&*panic)
     });
