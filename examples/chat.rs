@@ -142,9 +142,11 @@ async fn main() -> io::Result<()> {
     let address = env::args().nth(1);
     let address = address.unwrap_or_else(|| "127.0.0.1:4000".to_owned());
     let listener = TcpListener::bind(address).await?;
+    // It counts from here on, before anybody can know that there is something to stop.
+    let interrupted = rt::signal::ctrl_c();
     println!("listening on {}", listener.local_addr()?);
     let server = chat(listener);
-    rt::signal::ctrl_c().await?;
+    interrupted.await?;
     server.drain(Duration::from_secs(5)).await;
     Ok(())
 }

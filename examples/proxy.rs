@@ -50,9 +50,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: proxy ADDRESS TARGET".into());
     };
     let listener = TcpListener::bind(address).await?;
+    // It counts from here on, before anybody can know that there is something to stop.
+    let interrupted = rt::signal::ctrl_c();
     println!("forwarding {} to {target}", listener.local_addr()?);
     let server = proxy(listener, target);
-    rt::signal::ctrl_c().await?;
+    interrupted.await?;
     server.drain(Duration::from_secs(10)).await;
     Ok(())
 }

@@ -185,9 +185,11 @@ async fn main() -> io::Result<()> {
     let address = env::args().nth(1);
     let address = address.unwrap_or_else(|| "127.0.0.1:1080".to_owned());
     let listener = TcpListener::bind(address).await?;
+    // It counts from here on, before anybody can know that there is something to stop.
+    let interrupted = rt::signal::ctrl_c();
     println!("listening on {}", listener.local_addr()?);
     let server = socks5(listener);
-    rt::signal::ctrl_c().await?;
+    interrupted.await?;
     server.drain(Duration::from_secs(10)).await;
     Ok(())
 }

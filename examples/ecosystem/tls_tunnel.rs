@@ -142,6 +142,8 @@ async fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 async fn main() -> Result<(), BoxError> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    // It counts from here on, before anybody can know that there is something to stop.
+    let interrupted = rt::signal::ctrl_c();
     let server = match *arguments {
         ["accept", address, target, certificates, key] => {
             let identity = identity(certificates.as_ref(), key.as_ref()).await?;
@@ -159,7 +161,7 @@ async fn main() -> Result<(), BoxError> {
                 .into());
         }
     };
-    rt::signal::ctrl_c().await?;
+    interrupted.await?;
     server.drain(Duration::from_secs(10)).await;
     Ok(())
 }

@@ -177,12 +177,15 @@ fn run(
     let runtime = builder
         .build()
         .map_err(|error| Problem::with("start", "the runtime", &error))?;
+    // Each is listened to before anybody can know that it is time for it.
+    let first = rt::signal::ctrl_c();
     let job = runtime.spawn(job);
     let stop = job.cancel_handle();
     runtime.spawn(async move {
-        if rt::signal::ctrl_c().await.is_ok() {
+        if first.await.is_ok() {
+            let second = rt::signal::ctrl_c();
             stop.cancel();
-            let _ = rt::signal::ctrl_c().await;
+            let _ = second.await;
             process::exit(INTERRUPTED.into());
         }
     });
