@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::io::Read;
 use std::process::{Command, Stdio};
 use std::sync::{RwLock, RwLockReadGuard};
 
@@ -17,14 +18,19 @@ pub(crate) fn alone(name: &str, test: impl FnOnce()) {
         return test();
     }
     let making = MAKING_A_PROCESS.write().unwrap();
-    let process = Command::new(env::current_exe().unwrap())
+    let mut process = Command::new(env::current_exe().unwrap())
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(ALONE, "1")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    // Linux lets who makes a process go on when that has its own memory, which is before its copies are closed. Once it
+    // speaks, they are.
+    let mut first = [0; 1];
+    let has_spoken = process.stdout.as_mut().unwrap().read(&mut first);
     drop(making);
+    has_spoken.unwrap();
     let output = process.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(

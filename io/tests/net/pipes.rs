@@ -41,8 +41,10 @@ fn a_pipe_that_nobody_reads_any_more_is_broken() {
     let _sole = sole_owner();
     each_size(|| async {
         let (mut sender, receiver) = pipe().unwrap();
-        while sender.try_write(&[0; 4096]).is_ok() {}
-        assert!(poll_once(sender.writable()).await.is_none());
+        // That there was room at first may be told late, by another thread.
+        while poll_once(sender.writable()).await.is_some() {
+            while sender.try_write(&[0; 4096]).is_ok() {}
+        }
         let writer = spawn(async move { sender.write(b"x").await });
         rt_tasks_runtime::yield_now().await;
         drop(receiver);
