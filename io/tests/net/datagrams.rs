@@ -12,7 +12,7 @@ use rt_tasks_io::net::{AsyncFd, UdpSocket, UnixDatagram};
 use rt_tasks_runtime::{block_on, spawn};
 
 use crate::alone::sole_owner;
-use crate::own_path;
+use crate::{fill, own_path};
 
 async fn udp() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -226,15 +226,13 @@ fn unix_datagrams_wait_for_room_and_keep_their_order() {
             }
         };
         zip(send, receive).await;
-        // That there was room at first may be told late, by another thread.
-        while poll_once(near.writable()).await.is_some() {
-            let full = loop {
-                if let Err(error) = near.try_send(b"x") {
-                    break error.kind();
-                }
-            };
-            assert_eq!(full, ErrorKind::WouldBlock);
-        }
+        let mut full = None;
+        let send = || {
+            full = near.try_send(b"x").err().map(|error| error.kind());
+            full.is_none()
+        };
+        fill(send, async || near.writable().await).await;
+        assert_eq!(full, Some(ErrorKind::WouldBlock));
     });
 }
 

@@ -2,12 +2,12 @@
 
 use std::io::{ErrorKind, Write};
 
-use futures_lite::future::poll_once;
 use rt_tasks_io::io::{AsyncReadExt, AsyncWriteExt};
 use rt_tasks_io::net::pipe;
 use rt_tasks_runtime::spawn;
 
 use crate::alone::sole_owner;
+use crate::fill;
 use crate::streams::each_size;
 
 #[test]
@@ -41,10 +41,8 @@ fn a_pipe_that_nobody_reads_any_more_is_broken() {
     let _sole = sole_owner();
     each_size(|| async {
         let (mut sender, receiver) = pipe().unwrap();
-        // That there was room at first may be told late, by another thread.
-        while poll_once(sender.writable()).await.is_some() {
-            while sender.try_write(&[0; 4096]).is_ok() {}
-        }
+        let write = || sender.try_write(&[0; 4096]).is_ok();
+        fill(write, async || sender.writable().await).await;
         let writer = spawn(async move { sender.write(b"x").await });
         rt_tasks_runtime::yield_now().await;
         drop(receiver);
