@@ -156,6 +156,16 @@ pub(crate) fn producer() -> usize {
     })
 }
 
+/// The number of the seat that this thread holds; no seat has it if there is none.
+#[inline]
+pub(crate) fn seat_number() -> usize {
+    with(|cx| {
+        // SAFETY: context invariant 2.
+        let seat = unsafe { cx.seat.get().as_ref() };
+        seat.map_or(usize::MAX, Seat::index)
+    })
+}
+
 /// What the system calls this thread; zero where it does not tell.
 pub(crate) fn thread_id() -> u32 {
     with(|cx| {

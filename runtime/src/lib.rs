@@ -22,6 +22,7 @@ mod json;
 mod locals;
 mod metrics;
 mod platform;
+mod prefetch;
 #[cfg(feature = "metrics")]
 mod prometheus;
 #[doc(hidden)]

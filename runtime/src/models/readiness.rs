@@ -73,7 +73,7 @@ impl Socket {
                 self.point();
                 self.slot.clear(Direction::Read, seen);
             }
-            match self.slot.register(Direction::Read, cx, |_| ()) {
+            match self.slot.register(Direction::Read, cx, 0, |_| ()) {
                 Ok(()) => return false,
                 Err(changed) => seen = changed,
             }
@@ -91,7 +91,7 @@ impl Socket {
                 self.point();
                 self.slot.clear(Direction::Read, self.slot.look());
             }
-            match self.slot.register(Direction::Read, cx, |_| ()) {
+            match self.slot.register(Direction::Read, cx, 0, |_| ()) {
                 Ok(()) => return false,
                 Err(changed) => seen = changed,
             }
@@ -151,7 +151,7 @@ fn closing_wakes_a_task_that_is_about_to_wait() {
         socket.slot.clear(Direction::Read, socket.slot.look());
         let answer = socket
             .slot
-            .register(Direction::Read, &Context::from_waker(&waker), |_| ());
+            .register(Direction::Read, &Context::from_waker(&waker), 0, |_| ());
         closer.join().unwrap();
         let told = answer.is_err_and(|seen| seen.is_closed() || seen.is_ready(Direction::Read));
         assert!(
@@ -172,7 +172,7 @@ fn an_event_caught_between_two_lives_of_a_slot_wakes_nobody() {
         let registered =
             socket
                 .slot
-                .register(Direction::Read, &Context::from_waker(&old_waker), |_| ());
+                .register(Direction::Read, &Context::from_waker(&old_waker), 0, |_| ());
         assert!(registered.is_ok());
         let remote = socket.clone();
         let reactor = thread::spawn(move || remote.deliver());
@@ -182,7 +182,7 @@ fn an_event_caught_between_two_lives_of_a_slot_wakes_nobody() {
         let registered =
             socket
                 .slot
-                .register(Direction::Read, &Context::from_waker(&new_waker), |_| ());
+                .register(Direction::Read, &Context::from_waker(&new_waker), 0, |_| ());
         reactor.join().unwrap();
         assert!(
             registered.is_ok(),

@@ -32,11 +32,15 @@ use std::io;
 use std::time::Duration;
 
 pub use slot::Direction;
+pub(crate) use slot::Wakers;
 pub use source::{Ready, Source, StreamRead};
 pub use wait::Events;
 
 use table::Table;
 use wait::Poller;
+
+/// So many events are looked at together. A fetch from memory takes about as long as looking at so many.
+const AT_ONCE: usize = 8;
 
 /// Whether closing a source's descriptor also ends its registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,14 +92,36 @@ impl Reactor {
     /// Other threads may wait and dispatch meanwhile. Wakers are called with no lock held.
     pub fn dispatch(&self, events: &mut Events) -> usize {
         let mut n_woken = 0;
-        for (key, edge) in events.edges() {
-            let slot = self.table.get(key);
-            if let Some(wakers) = slot.and_then(|slot| slot.mark(key.generation(), edge)) {
-                n_woken += wakers.wake();
-            }
-        }
-        events.clear();
+        self.dispatch_by(events, |wakers| n_woken += wakers.wake());
         n_woken
+    }
+
+    /// Like [`dispatch`](Self::dispatch), but leaves the waking to `deliver`, which is called with no lock held.
+    ///
+    /// Events are taken some at a time, and for each step the memory of all of them is asked for in the step before.
+    pub(crate) fn dispatch_by(&self, events: &mut Events, mut deliver: impl FnMut(Wakers)) {
+        let mut edges = events.edges();
+        loop {
+            let mut found = [None; AT_ONCE];
+            for (place, (key, edge)) in found.iter_mut().zip(edges.by_ref()) {
+                let slot = self.table.get(key);
+                slot.inspect(|slot| slot.fetch());
+                *place = Some((slot, key.generation(), edge));
+            }
+            if found[0].is_none() {
+                break;
+            }
+            let mut woken = [const { None }; AT_ONCE];
+            for (place, (slot, generation, edge)) in
+                woken.iter_mut().zip(found.into_iter().flatten())
+            {
+                *place = slot.and_then(|slot| slot.mark(generation, edge));
+                place.as_ref().inspect(|wakers| wakers.fetch());
+            }
+            woken.into_iter().flatten().for_each(&mut deliver);
+        }
+        drop(edges);
+        events.clear();
     }
 
     /// Makes the [`wait`](Self::wait) in progress return, or else the next one.

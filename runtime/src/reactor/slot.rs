@@ -51,8 +51,10 @@
 //! seen by the system call that follows the look. All else about the wakers is ordered by the lock.
 
 use std::mem;
+use std::ptr;
 use std::task::{Context, Waker};
 
+use crate::prefetch::{LINE, prefetch};
 use crate::shim::atomic::{AtomicU64, Ordering};
 use crate::shim::{Mutex, lock};
 
@@ -175,6 +177,8 @@ pub(crate) struct Slot {
 struct Waiters {
     /// The generation these waiters belong to.
     generation: u32,
+    /// The seat on which the last of them began to wait.
+    seat: usize,
     /// Wakers of the poll-style operations: at most one task for each direction.
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -200,7 +204,10 @@ impl Waiters {
 
     /// Takes out everyone who waits for the directions whose waiting bits are set in `bits`.
     fn take(&mut self, bits: u64) -> Wakers {
-        let mut wakers = Wakers::default();
+        let mut wakers = Wakers {
+            seat: self.seat,
+            ..Wakers::default()
+        };
         if bits & READ_WAITING != 0 {
             wakers.reader = self.reader.take();
         }
@@ -222,17 +229,35 @@ impl Waiters {
 #[derive(Debug, Default)]
 #[must_use]
 pub(crate) struct Wakers {
+    seat: usize,
     reader: Option<Waker>,
     writer: Option<Waker>,
     listeners: Vec<Listener>,
 }
 
 impl Wakers {
+    /// The seat on which the last of them began to wait; none has this number if that was elsewhere.
+    pub(crate) fn seat(&self) -> usize {
+        self.seat
+    }
+
+    /// Asks for the memory that waking them needs.
+    pub(crate) fn fetch(&self) {
+        for waker in self.reader.iter().chain(&self.writer) {
+            prefetch(waker.data().cast());
+        }
+    }
+
+    /// All of them, to be woken one by one.
+    pub(crate) fn each(self) -> impl Iterator<Item = Waker> {
+        let listeners = self.listeners.into_iter().map(|listener| listener.waker);
+        self.reader.into_iter().chain(self.writer).chain(listeners)
+    }
+
     /// Wakes them all and returns how many there were.
     pub(crate) fn wake(self) -> usize {
         let mut n_woken = 0;
-        let listeners = self.listeners.into_iter().map(|listener| listener.waker);
-        for waker in self.reader.into_iter().chain(self.writer).chain(listeners) {
+        for waker in self.each() {
             // A foreign waker that panics must not keep the others from being woken.
             crate::task::ignore_panic(|| waker.wake());
             n_woken += 1;
@@ -242,6 +267,15 @@ impl Wakers {
 }
 
 impl Slot {
+    /// Asks for the memory of the slot.
+    #[inline]
+    pub(crate) fn fetch(&self) {
+        let first = ptr::from_ref(self).cast::<u8>();
+        for offset in (0..size_of::<Self>()).step_by(LINE) {
+            prefetch(first.wrapping_add(offset));
+        }
+    }
+
     pub(crate) fn new() -> Self {
         Self {
             state: AtomicU64::new(0),
@@ -312,16 +346,18 @@ impl Slot {
     ///
     /// There is one place for each direction. Whoever held it is woken and looks for itself: a task that
     /// handed the source on loses nothing, and two tasks that poll the same direction make progress,
-    /// if at a price. `arm` runs under the lock once the waiting bit is set.
+    /// if at a price. `seat` is where the task runs. `arm` runs under the lock once the waiting bit is set.
     ///
     /// Returns the snapshot in which the direction was ready, or the reactor closed, instead.
     pub(crate) fn register(
         &self,
         direction: Direction,
         cx: &Context<'_>,
+        seat: usize,
         arm: impl FnOnce(Snapshot),
     ) -> Result<(), Snapshot> {
         let mut waiters = lock(&self.waiters);
+        waiters.seat = seat;
         let place = waiters.task(direction);
         let displaced = match place {
             Some(waker) if waker.will_wake(cx.waker()) => None,
@@ -348,9 +384,11 @@ impl Slot {
         id: &mut Option<u64>,
         direction: Direction,
         cx: &Context<'_>,
+        seat: usize,
         arm: impl FnOnce(Snapshot),
     ) -> Result<(), Snapshot> {
         let mut waiters = lock(&self.waiters);
+        waiters.seat = seat;
         let place = id.and_then(|id| waiters.listeners.iter_mut().find(|entry| entry.id == id));
         let mut displaced = None;
         match place {

@@ -128,7 +128,7 @@ impl<T: AsSource> Source<T> {
         let mut seen = slot.look();
         if !seen.is_ready(direction) && !seen.is_closed() {
             let arm = |waiting| self.reactor.poller.arm(self.io(), self.key, waiting);
-            match slot.register(direction, cx, arm) {
+            match slot.register(direction, cx, context::seat_number(), arm) {
                 Ok(()) => {
                     self.note(direction, seen);
                     return Poll::Pending;
@@ -359,7 +359,7 @@ impl<T: AsSource> Future for Ready<'_, T> {
         let mut seen = slot.look();
         if !seen.is_ready(direction) && !seen.is_closed() {
             let arm = |waiting| source.reactor.poller.arm(source.io(), source.key, waiting);
-            match slot.listen(id, direction, cx, arm) {
+            match slot.listen(id, direction, cx, context::seat_number(), arm) {
                 Ok(()) => {
                     source.note(direction, seen);
                     coop::restore();

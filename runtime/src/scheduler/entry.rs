@@ -70,8 +70,9 @@ pub(crate) fn schedule(task: Task) {
             // SAFETY: this thread holds the seat.
             unsafe { seat.push_next(task) }
         } else {
+            // It has slept: who wakes is no task, or wakes many.
             // SAFETY: this thread holds the seat.
-            unsafe { seat.push(task) }
+            unsafe { seat.push_cold(task) }
         };
         if seat.wants_help(n_queued) {
             shared.wake_for_push(seat);

@@ -304,6 +304,11 @@ impl<'a> Guest<'a> {
                     if !main.is_woken() {
                         worker.set_patience(self.vigil.patience(self.shared));
                         worker.park(|| main.is_woken());
+                        if !worker.has_seat() {
+                            // What was woken gave it away.
+                            self.notice_lost_seat();
+                            return;
+                        }
                         self.look_for_deadlock();
                     }
                 }

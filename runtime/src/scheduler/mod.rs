@@ -18,6 +18,7 @@
 //! blocks, counters are per seat, live tasks are found by walking the arenas. The idle words and `n_searching`
 //! are only read, unless somebody sleeps or wakes.
 
+mod affinity;
 mod anywhere;
 mod caller;
 mod chaos;
@@ -38,6 +39,7 @@ mod seat;
 mod shutdown;
 mod spare;
 mod spin;
+mod upcoming;
 mod worker;
 
 use std::io;
@@ -175,7 +177,7 @@ impl Shared {
             seats: Seats::new(homes),
             spin: Spin::new(&platform, num_cpus::get()),
             idle: Idle::new(n_seats, spare::MOST_SPARES),
-            injector: Injector::new(n_seats.next_power_of_two().min(8)),
+            injector: Injector::new(n_seats.next_power_of_two().min(8), n_seats),
             outside_timers: timers(),
             clock: clock.clone(),
             platform,

@@ -4,8 +4,8 @@
 //! would wait as long; so would timers of the seat, and the poller if nobody is in it. The monitor is a
 //! thread that looks at each seat every few milliseconds while anybody works, and sleeps when all are idle. A
 //! seat that is in the same poll as at the last look, and has work waiting, gets help: an idle worker is
-//! woken to steal, the task that would run next is moved to the injector, overdue timers are fired. If no worker
-//! is idle, a [spare](super::spare) one is started.
+//! woken to steal, the task that would run next and those that it was sent are for anybody, overdue timers are
+//! fired. If no worker is idle, a [spare](super::spare) one is started.
 //!
 //! A poll that was found this way may go on to queue tasks and block again, as the body of a `block_on` does that
 //! talks with its tasks over a channel of the standard library. So its seat is *late* from then until some polls later,
@@ -97,6 +97,12 @@ impl Monitor {
         }
     }
 
+    /// It is never to start.
+    #[cfg(all(test, unix))]
+    pub(super) fn stay_away(&self) {
+        self.is_started.store(true, Ordering::Relaxed);
+    }
+
     /// A seat was left from idleness.
     pub(super) fn attend(&self) {
         // ORDERING(monitor): SeqCst, between the claim of the idle bit and this look; mirrors `sleep`.
@@ -178,11 +184,16 @@ fn look(shared: &Shared, now: Nanos, seen: &mut [u64]) -> Found {
     for seat in shared.seats.in_use() {
         let n_polls = seat.n_polls();
         let before = std::mem::replace(&mut seen[seat.index], n_polls);
-        if before != n_polls || shared.idle.is_idle(seat.index) || shared.seats.is_closed(seat) {
+        let works = !shared.idle.is_idle(seat.index) && !shared.seats.is_closed(seat);
+        let is_stuck = works && before == n_polls;
+        // What was sent to who sleeps or is stuck is for anybody.
+        let was_sent = (is_stuck || !works) && shared.injector.release_home(seat.index);
+        if !is_stuck {
             continue;
         }
         stuck.push(seat);
-        if shared.monitor.rescue_next(shared, seat) || seat.has_stealable() {
+        let had_next = shared.monitor.rescue_next(shared, seat);
+        if had_next || was_sent || seat.has_stealable() {
             has_waited = true;
             seat.set_late(true);
         }

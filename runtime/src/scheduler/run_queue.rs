@@ -6,6 +6,7 @@
 
 use crossbeam_deque::{Steal, Stealer, Worker};
 
+use super::upcoming::Upcoming;
 use crate::task::Task;
 
 /// Tasks a thief takes at most at once.
@@ -14,17 +15,28 @@ const STEAL_LIMIT: usize = 128;
 /// The owner's end.
 pub(crate) struct RunQueue {
     worker: Worker<Task>,
+    upcoming: Upcoming,
 }
 
 impl RunQueue {
     pub(crate) fn new() -> (Self, Thief) {
         let worker = Worker::new_fifo();
         let stealer = worker.stealer();
-        (Self { worker }, Thief { stealer })
+        let upcoming = Upcoming::new();
+        (Self { worker, upcoming }, Thief { stealer })
     }
 
+    /// Queues a task that is in the cache: it was just made, run, or woken by one that was just run.
     #[inline]
     pub(crate) fn push(&self, task: Task) {
+        self.upcoming.push_hot();
+        self.worker.push(task);
+    }
+
+    /// Queues a task that has slept for a while: its memory is asked for before it is run.
+    #[inline]
+    pub(crate) fn push_cold(&self, task: Task) {
+        self.upcoming.push_cold(task.header());
         self.worker.push(task);
     }
 
@@ -36,6 +48,12 @@ impl RunQueue {
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.worker.len()
+    }
+
+    /// Asks for the memory of the task that is popped next, with so many in the queue.
+    #[inline]
+    pub(crate) fn fetch_next(&self, n_queued: usize) {
+        self.upcoming.fetch(n_queued);
     }
 }
 
@@ -54,14 +72,19 @@ impl Thief {
         self.stealer.len()
     }
 
-    /// Moves up to half of the queue to `into` and gives one task of it to run.
+    /// Moves up to half of the queue to `into`, whose owner calls this, and gives one task of it to run.
     pub(crate) fn steal_half(&self, into: &RunQueue) -> Option<Task> {
+        let n_before = into.len();
         loop {
             match self
                 .stealer
                 .steal_batch_with_limit_and_pop(&into.worker, STEAL_LIMIT)
             {
-                Steal::Success(task) => return Some(task),
+                Steal::Success(task) => {
+                    into.upcoming
+                        .push_unknown(into.len().saturating_sub(n_before));
+                    return Some(task);
+                }
                 Steal::Empty => return None,
                 Steal::Retry => std::hint::spin_loop(),
             }

@@ -23,7 +23,7 @@
 //! it was claimed, ordered by the bit. `watched` (of `watch`): Release by the home thread that goes away, Acquire by the guest
 //! that waits for it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::num::NonZeroU32;
 use std::ptr;
 use std::sync::Arc;
@@ -35,7 +35,6 @@ use super::samples::Samples;
 use crate::context;
 use crate::histogram::Buckets;
 use crate::platform::{NEVER, Nanos, Parker, Platform, Random};
-use crate::reactor::Events;
 use crate::shim::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
@@ -108,7 +107,6 @@ pub(super) struct HolderPart {
     pub(super) until_maintenance: Cell<u32>,
     pub(super) interval: Cell<u32>,
     pub(super) maintained_at: Cell<Nanos>,
-    pub(super) events: RefCell<Events>,
     /// The next task is not just run: the seed disturbs it, or it is watched.
     pub(super) is_special: Cell<bool>,
     pub(super) samples: Samples,
@@ -155,7 +153,6 @@ impl Seat {
                 until_maintenance: Cell::new(0),
                 interval: Cell::new(1),
                 maintained_at: Cell::new(NEVER),
-                events: RefCell::new(Events::new()),
                 // The first turn finds out.
                 is_special: Cell::new(true),
                 samples: Samples::default(),
@@ -476,6 +473,17 @@ impl Seat {
         self.holder.queue.len()
     }
 
+    /// Like [`push`](Self::push), for a task that has slept for a while.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the seat.
+    #[inline]
+    pub(super) unsafe fn push_cold(&self, task: Task) -> usize {
+        self.holder.queue.push_cold(task);
+        self.holder.queue.len()
+    }
+
     /// Puts a task where it runs next, and moves the one that was there to the back of the queue; returns how
     /// many are queued now.
     ///
@@ -527,6 +535,16 @@ impl Seat {
     #[inline]
     pub(super) unsafe fn n_queued(&self) -> usize {
         self.holder.queue.len()
+    }
+
+    /// Asks for the memory of the task that is next in the queue, with so many queued.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the seat.
+    #[inline]
+    pub(super) unsafe fn fetch_next(&self, n_queued: usize) {
+        self.holder.queue.fetch_next(n_queued);
     }
 
     /// Takes half of another seat's queue and gives one task of it to run.

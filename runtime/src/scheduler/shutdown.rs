@@ -238,9 +238,9 @@ fn drop_the_rest(shared: &Arc<Shared>, latest: Instant) -> bool {
             });
             let mut queued = std::mem::take(&mut lock_std(&shared.stranded).tasks);
             queued.append(&mut lock_std(&shared.local_aside));
-            shared
-                .injector
-                .pop_batch(0, usize::MAX, |task| queued.push(task));
+            let injector = &shared.injector;
+            injector.pop_batch(0, usize::MAX, |task| queued.push(task));
+            injector.pop_others(0, usize::MAX, |task| queued.push(task));
             for seat in &seats {
                 // SAFETY: this thread has claimed the seat, and nobody is left to hand it to.
                 queued.extend(std::iter::from_fn(|| unsafe { seat.pop() }));

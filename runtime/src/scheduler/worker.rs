@@ -1,8 +1,9 @@
 //! The loop of whoever holds a seat: next task, run it, look around now and then, sleep.
 //!
 //! Worker threads and guests of `block_on` share it. Order of the sources: the slot (three times in a row at
-//! most), the own queue, the injector, timers that are due, the others' queues. Every ~61 polls or 200 µs,
-//! whichever is sooner, injector, timers and poller get their turn before the own queue (`maintain`).
+//! most), the own queue, the injector, what other seats were sent there, timers that are due, the others' queues.
+//! Every ~61 polls or 200 µs, whichever is sooner, injector, timers and poller get their turn before the own queue
+//! (`maintain`).
 //!
 //! Sleeping: a worker that found nothing goes through the parker's steps of the idle protocol and then sleeps
 //! until its own next deadline, in the poller if nobody else is there, else on its own word. On waking with
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
+use super::affinity::Outgoing;
 use super::poller::PollerTurn;
 use super::restraint::{NAP, Watched};
 use super::seat::{MAX_INTERVAL, Seat};
@@ -168,7 +170,11 @@ impl<'a> Worker<'a> {
     #[inline(always)]
     pub(super) fn turn_by(&self, run: impl FnOnce(Task) -> Ran) -> Turn {
         let Some(task) = self.next_task() else {
-            return Turn::Idle;
+            if self.has_seat() {
+                return Turn::Idle;
+            }
+            self.rest();
+            return Turn::LostSeat;
         };
         if self.is_searching.get() {
             self.stop_searching_with_work();
@@ -205,6 +211,9 @@ impl<'a> Worker<'a> {
             if let Some(task) = self.maintain() {
                 return Some(task);
             }
+            if !self.has_seat() {
+                return None;
+            }
         } else {
             holder.until_maintenance.set(left - 1);
         }
@@ -218,9 +227,12 @@ impl<'a> Worker<'a> {
     pub(super) fn pop(&self) -> Option<Task> {
         // SAFETY: Invariant 1.
         let task = unsafe { self.seat.pop() }?;
-        // What a push without a fence may have missed: the pop was one.
         // SAFETY: Invariant 1.
-        if unsafe { self.seat.n_queued() } > 0 {
+        let n_left = unsafe { self.seat.n_queued() };
+        if n_left > 0 {
+            // SAFETY: Invariant 1.
+            unsafe { self.seat.fetch_next(n_left) };
+            // What a push without a fence may have missed: the pop was one.
             self.shared.wake_for_local(self.seat);
         }
         Some(task)
@@ -229,7 +241,7 @@ impl<'a> Worker<'a> {
     /// Looks beyond the own queue.
     #[cold]
     fn find_task(&self) -> Option<Task> {
-        if let Some(task) = self.pop_injector() {
+        if let Some(task) = self.pop_injector().or_else(|| self.pop_others()) {
             return Some(task);
         }
         if !self.is_searching.get() {
@@ -241,21 +253,38 @@ impl<'a> Worker<'a> {
         self.steal()
     }
 
-    /// Takes a batch from the injector: one task to run, the others to the own queue.
+    /// Takes a batch from the injector, of what is for this seat and of what is for anybody: one task to run, the others
+    /// to the own queue.
     pub(super) fn pop_injector(&self) -> Option<Task> {
         let injector = &self.shared.injector;
         if injector.is_empty() {
             return None;
         }
-        let share = injector
-            .len()
-            .div_ceil(self.shared.seats.homes().len())
-            .clamp(1, INJECT_BATCH);
-        injector.pop_batch(self.seat.index, share, |task| {
-            // SAFETY: Invariant 1.
-            unsafe { self.seat.push(task) };
-        });
+        injector.pop_own(self.seat.index, INJECT_BATCH, |task| self.queue(task));
+        injector.pop_batch(self.seat.index, self.share(), |task| self.queue(task));
         self.pop()
+    }
+
+    /// Takes a batch of what other seats were sent.
+    fn pop_others(&self) -> Option<Task> {
+        let injector = &self.shared.injector;
+        if injector.is_empty() {
+            return None;
+        }
+        injector.pop_others(self.seat.index, self.share(), |task| self.queue(task));
+        self.pop()
+    }
+
+    /// How many tasks of the injector a worker takes at once.
+    fn share(&self) -> usize {
+        let n_workers = self.shared.seats.homes().len();
+        let share = self.shared.injector.len().div_ceil(n_workers);
+        share.clamp(1, INJECT_BATCH)
+    }
+
+    fn queue(&self, task: Task) {
+        // SAFETY: Invariant 1.
+        unsafe { self.seat.push_cold(task) };
     }
 
     pub(super) fn steal(&self) -> Option<Task> {
@@ -315,9 +344,16 @@ impl<'a> Worker<'a> {
         // SAFETY: Invariant 1: who holds the seat owns its arena.
         unsafe { arena.recycle() };
         self.fire_timers(now);
+        // What is woken may give the seat away, here and below.
+        if !self.has_seat() {
+            return None;
+        }
         self.consider_sample(now);
         if self.shared.poller.is_due(now) {
             self.poll_now(now);
+        }
+        if !self.has_seat() {
+            return None;
         }
         self.pop_injector()
     }
@@ -333,12 +369,18 @@ impl<'a> Worker<'a> {
 
     /// Tells tasks what happened to their sockets.
     fn dispatch(&self, reactor: &Reactor, events: &mut Events) {
-        self.shared
-            .note_if(Kind::DispatchEnded, || reactor.dispatch(events) > 0);
+        self.shared.note_if(Kind::DispatchEnded, || {
+            let (mut n_woken, mut outgoing) = (0, Outgoing::default());
+            reactor.dispatch_by(events, |wakers| {
+                n_woken += self.deliver(wakers, &mut outgoing)
+            });
+            self.shared.send(&mut outgoing);
+            n_woken > 0
+        });
     }
 
     /// Looks into the poller without waiting, unless somebody waits there.
-    fn poll_now(&self, now: u64) {
+    pub(super) fn poll_now(&self, now: u64) {
         let Some(reactor) = self.shared.reactor.get() else {
             return;
         };
@@ -346,11 +388,12 @@ impl<'a> Worker<'a> {
             return;
         };
         self.shared.poller.set_polled(now);
-        let mut events = self.holder().events.borrow_mut();
+        let mut events = self.shared.poller.take_buffer();
         let waited = reactor.wait(&mut events, Some(Duration::ZERO));
         drop(turn);
         self.shared.check_poller(waited);
         self.dispatch(reactor, &mut events);
+        self.shared.poller.give_buffer(events);
     }
 
     /// Sleeps until there may be something to do. `is_woken` is one more reason not to.
@@ -361,8 +404,9 @@ impl<'a> Worker<'a> {
             self.shared.spin.has_not_paid();
         }
         self.sleep_or_nap(is_woken);
-        if self.has_seat() {
-            self.shared.note(Kind::ParkEnded, 0);
+        match self.has_seat() {
+            true => self.shared.note(Kind::ParkEnded, 0),
+            false => self.rest(),
         }
     }
 

@@ -74,6 +74,8 @@ pub(crate) struct VTable {
     pub(crate) surroundings: unsafe fn(NonNull<Header>) -> Surroundings,
     /// Nobody but the holder of a handle follows the task: no group.
     pub(crate) is_alone: bool,
+    /// How many cache lines the cell has; 255 also stands for more.
+    pub(crate) n_lines: u8,
 }
 
 /// How far a task is.

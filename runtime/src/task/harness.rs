@@ -29,6 +29,7 @@ use super::waker::borrowed_waker;
 use super::watched::{is_due, special_mode};
 use crate::cancel::{Cancelled, Surroundings};
 use crate::context::{self, BUDGET, Restore};
+use crate::prefetch::LINE;
 use crate::scheduler;
 use crate::shim::lock_std;
 use crate::trace;
@@ -101,6 +102,16 @@ fn run_in(task: Task, mode: Option<Mode>, budget: u8, is_woken: bool) -> Ran {
     }
 }
 
+/// How many cache lines so many bytes take, or 255.
+const fn lines_of(bytes: usize) -> u8 {
+    let n_lines = bytes.div_ceil(LINE);
+    if n_lines < u8::MAX as usize {
+        n_lines as u8
+    } else {
+        u8::MAX
+    }
+}
+
 /// The table for the cells of one type.
 pub(crate) struct Table<F, H, K>(std::marker::PhantomData<(F, H, K)>);
 
@@ -112,6 +123,7 @@ impl<F: Future, H: Hook<F::Output>, K: Keep> Table<F, H, K> {
         drop_result: drop_result::<F, H, K>,
         surroundings: surroundings::<F, H, K>,
         is_alone: !H::IS_FOLLOWED,
+        n_lines: lines_of(size_of::<TaskCell<F, H, K>>()),
     };
 }
 

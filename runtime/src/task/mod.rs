@@ -32,6 +32,7 @@ pub use hook::{Hook, Plain};
 pub use info::{TaskId, TaskInfo, TaskState};
 pub use join::{CancelHandle, JoinHandle, OwnedTask};
 pub(crate) use stage::TaskCell;
+pub(crate) use waker::{is_waker_of_task, wake_unqueued};
 pub(crate) use watched::is_due;
 
 use crate::context;

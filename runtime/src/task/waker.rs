@@ -2,11 +2,12 @@
 
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::cell::{Header, Retained, Task};
 use super::watched::is_due;
-use crate::scheduler;
+use crate::scheduler::{self, Shared};
 use crate::trace;
 
 /// A waker that borrows: valid as long as the caller may use the header, and never dropped.
@@ -60,9 +61,38 @@ fn wake_task(header: &Header) {
     }
 }
 
+/// Whether it is the waker of a task, of any runtime.
+#[inline]
+pub(crate) fn is_waker_of_task(waker: &Waker) -> bool {
+    std::ptr::eq(waker.vtable(), &raw const WAKER)
+}
+
+/// Wakes a task of this runtime, and leaves it to the caller to queue it, if it is to be queued.
+///
+/// # Errors
+///
+/// The waker, if it is not that of such a task.
+pub(crate) fn wake_unqueued(waker: Waker, runtime: *const Shared) -> Result<Option<Task>, Waker> {
+    if !is_waker_of_task(&waker) {
+        return Err(waker);
+    }
+    let header = header_of(waker.data());
+    // SAFETY: the waker keeps the cell alive.
+    if !std::ptr::eq(Arc::as_ptr(unsafe { header.as_ref() }.runtime()), runtime) {
+        return Err(waker);
+    }
+    // SAFETY: the waker owns a reference, which is given up here: it is forgotten.
+    let task = unsafe { Retained::from_raw(header) };
+    std::mem::forget(waker);
+    trace::waker(task.header(), "waker.wake");
+    let is_due = is_due(task.header(), task.header().state.wake());
+    // SAFETY: the task became scheduled by this call.
+    Ok(is_due.then(|| unsafe { Task::new(header) }))
+}
+
 /// Gives up the reference of a task's waker, if it is one. The task, if that was the last: the caller frees it.
 pub(super) fn release_of(waker: Waker) -> Result<Option<NonNull<Header>>, Waker> {
-    if !std::ptr::eq(waker.vtable(), &raw const WAKER) {
+    if !is_waker_of_task(&waker) {
         return Err(waker);
     }
     let waker = ManuallyDrop::new(waker);

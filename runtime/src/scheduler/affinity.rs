@@ -1,0 +1,300 @@
+//! Affinity: a task that waits for a socket goes on where it ran before, if all are busy.
+//!
+//! What a connection needs is in the caches of the core that served it last: its task, its buffers, what the system knows
+//! of the socket, and the part of `malloc`'s heap that the buffers came from, which another thread has to lock. The
+//! events of a poller that all share come to whichever worker looks. So with 1,000 connections and two workers that are
+//! always busy, every third request was served by the other worker than the one before.
+//!
+//! A source remembers on which seat the task ran that began to wait for it. Whoever dispatches events and has enough to do
+//! itself puts tasks of another worker into that one's shard of the [injector](super::injector), where it looks first: when
+//! its queue is empty, and with each look around. Everybody who has nothing else to do takes from there too. So nobody
+//! is idle while tasks wait, and nothing is new in who wakes whom: the tasks are in the injector.
+//!
+//! Who keeps a task nevertheless, because that is better than the caches:
+//!
+//! - one who has little to do: the task is run sooner than the other worker could look;
+//! - if the other worker sleeps, has much more to do, or is known to be in a poll that lasts. What it was sent before
+//!   anybody knew, the [monitor](super::monitor) gives to all;
+//! - for a seat that is spare: it may be gone soon.
+//!
+//! Only tasks are sent. A waker of somebody else's is called here, and may do anything meanwhile, even block on a task that
+//! was woken before it: so those are sent first.
+//!
+//! Rejected: a run queue that others push to. It would be one more place to look at before going to sleep, and to empty when
+//! a seat closes, a runtime ends, or a worker blocks; all of that is there for the injector.
+
+use std::sync::Arc;
+
+use super::Shared;
+use super::worker::Worker;
+use crate::reactor::Wakers;
+use crate::task::{self, Task};
+
+/// Who has so many tasks queued leaves those of other workers to them.
+const ENOUGH: usize = 16;
+
+/// Whose queue is so many times longer is left nothing.
+const MUCH_LONGER: usize = 4;
+
+/// What one dispatch leaves to others.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    /// Tasks that were woken, and the seats that had better run them.
+    tasks: Vec<(usize, Task)>,
+    /// The seat that was looked at last, and whether it is left tasks. To look at it is to take cache lines from it.
+    asked: Option<(usize, bool)>,
+}
+
+impl Worker<'_> {
+    /// Wakes who waited for a source, but for tasks that another worker had better run: they are to be sent. Returns how
+    /// many were woken.
+    pub(super) fn deliver(&self, wakers: Wakers, outgoing: &mut Outgoing) -> usize {
+        let seat = wakers.seat();
+        let leaves = self.leaves_to(seat, &mut outgoing.asked);
+        let this = Arc::as_ptr(self.shared);
+        let mut n_woken = 0;
+        for waker in wakers.each() {
+            n_woken += 1;
+            if !task::is_waker_of_task(&waker) {
+                // It may do anything, even wait for a task that is yet to be sent.
+                self.shared.send(outgoing);
+            }
+            task::ignore_panic(|| {
+                let woken = match leaves && self.has_seat() {
+                    true => task::wake_unqueued(waker, this),
+                    false => Err(waker),
+                };
+                match woken {
+                    Ok(task) => outgoing.tasks.extend(task.map(|task| (seat, task))),
+                    Err(waker) => waker.wake(),
+                }
+            });
+        }
+        n_woken
+    }
+
+    /// Whether the holder of that seat had better run what waited there, and it is worth it to leave it to them.
+    fn leaves_to(&self, seat: usize, asked: &mut Option<(usize, bool)>) -> bool {
+        let is_others = seat != self.seat.index && seat < self.shared.seats.homes().len();
+        // What was woken before may have given the seat away.
+        if !is_others || !self.has_seat() {
+            return false;
+        }
+        // SAFETY: Invariant 1 of the worker: it still has the seat.
+        let n_queued = unsafe { self.seat.n_queued() };
+        if n_queued < ENOUGH {
+            return false;
+        }
+        match *asked {
+            Some((before, answer)) if before == seat => answer,
+            _ => {
+                let answer = self.shared.is_left_tasks(seat, n_queued);
+                *asked = Some((seat, answer));
+                answer
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Whether a home seat is awake and able to run tasks sooner than somebody who has so many queued.
+    fn is_left_tasks(&self, seat: usize, n_queued: usize) -> bool {
+        // Without a monitor nobody would see that its holder is stuck.
+        let is_watched = !self.platform.is_chaotic();
+        let is_idle = self.idle.is_idle(seat);
+        let seat = self.seats.get(seat);
+        let is_able = !is_idle && !seat.is_late() && is_watched;
+        is_able && seat.n_stealable() <= MUCH_LONGER * n_queued
+    }
+
+    /// Sends tasks to the seats that had better run them.
+    pub(super) fn send(&self, outgoing: &mut Outgoing) {
+        let tasks = &mut outgoing.tasks;
+        if tasks.is_empty() {
+            return;
+        }
+        tasks.sort_by_key(|(seat, _)| *seat);
+        while let Some(&(seat, _)) = tasks.last() {
+            let first = tasks.partition_point(|(other, _)| *other < seat);
+            let mut tasks = tasks.drain(first..).map(|(_, task)| task);
+            self.injector.push_home(&mut tasks, seat);
+            // The runtime ends meanwhile.
+            tasks.for_each(|task| self.strand(task));
+        }
+        self.idle.fence_after_push();
+        if self.idle.wants_wake() {
+            self.wake_one();
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::{self, Write};
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::task::{Context, Wake, Waker};
+
+    use super::super::worker::Turn;
+    use super::*;
+    use crate::context::{self, Restore};
+    use crate::reactor::{Direction, Ownership, Source};
+    use crate::runtime::Builder;
+    use crate::shim::lock_std;
+    use crate::task::run;
+
+    fn would_block() -> io::Result<()> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Two workers on this thread, which holds both seats: one that dispatches, and the other one, on which a task waits
+    /// for a socket.
+    struct Rig {
+        shared: Arc<Shared>,
+        peer: UnixStream,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let runtime = Builder::new().workers(2).build().unwrap();
+            let shared = runtime.handle().shared.clone();
+            // Nobody shuts it down: who holds the seats would have to be told.
+            std::mem::forget(runtime);
+            // No other thread comes.
+            shared.monitor.stay_away();
+            lock_std(&shared.threads).started.fill(true);
+            assert!(shared.idle.claim(0) && shared.idle.claim(1));
+            let (peer, ours) = UnixStream::pair().unwrap();
+            let rig = Self { shared, peer };
+            let source =
+                Source::with_reactor(rig.shared.reactor().unwrap(), ours, Ownership::Sole).unwrap();
+            rig.on(1, |worker| {
+                rig.spawn(async move {
+                    // It begins as ready, until a look finds that it is not.
+                    let _ = source.try_io(Direction::Read, |_| would_block());
+                    source.ready(Direction::Read).await.unwrap();
+                });
+                assert_eq!(worker.turn_by(run), Turn::Ran);
+                assert_eq!(worker.turn_by(run), Turn::Idle);
+            });
+            rig
+        }
+
+        fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+            drop(crate::spawn::spawn_on(&self.shared, future));
+        }
+
+        /// Runs `f` as the holder of a seat.
+        fn on<R>(&self, seat: usize, f: impl FnOnce(&Worker<'_>) -> R) -> R {
+            context::with(|cx| {
+                let seat = &self.shared.seats.homes()[seat];
+                let _runtime = Restore::set(&cx.runtime, Arc::as_ptr(&self.shared));
+                let _seat = Restore::set(&cx.seat, std::ptr::from_ref(seat));
+                // SAFETY: this thread has claimed the seat.
+                let worker = unsafe { Worker::guest(&self.shared, seat, seat.home()) };
+                let answer = f(&worker);
+                worker.rest();
+                answer
+            })
+        }
+
+        /// Has the first worker queue so many tasks, and then dispatch the event for which the task of the other one
+        /// waits. Tells how many it has queued then, and how many were sent.
+        fn dispatch(&mut self, n_queued: usize) -> (usize, usize) {
+            self.peer.write_all(b"x").unwrap();
+            self.on(0, |worker| {
+                (0..n_queued).for_each(|_| self.spawn(async {}));
+                worker.poll_now(self.shared.clock.now());
+                // SAFETY: this thread holds the seat.
+                let n_queued = unsafe { worker.seat.n_queued() };
+                (n_queued, self.shared.injector.len())
+            })
+        }
+    }
+
+    #[test]
+    fn who_has_enough_to_do_sends_tasks_where_they_ran_before() {
+        let mut rig = Rig::new();
+        assert_eq!(rig.dispatch(ENOUGH), (ENOUGH, 1));
+        rig.on(1, |worker| assert_eq!(worker.turn_by(run), Turn::Ran));
+        assert!(rig.shared.injector.is_empty());
+    }
+
+    #[test]
+    fn who_has_little_to_do_keeps_them() {
+        assert_eq!(Rig::new().dispatch(ENOUGH - 1), (ENOUGH, 0));
+    }
+
+    #[test]
+    fn nothing_is_sent_to_who_sleeps() {
+        let mut rig = Rig::new();
+        rig.shared.idle.park(1);
+        assert_eq!(rig.dispatch(ENOUGH), (ENOUGH + 1, 0));
+    }
+
+    #[test]
+    fn nothing_is_sent_to_who_has_much_more_to_do() {
+        for (n_queued, n_sent) in [(MUCH_LONGER * ENOUGH, 1), (MUCH_LONGER * ENOUGH + 1, 0)] {
+            let mut rig = Rig::new();
+            rig.on(1, |_| (0..n_queued).for_each(|_| rig.spawn(async {})));
+            assert_eq!(rig.dispatch(ENOUGH), (ENOUGH + 1 - n_sent, n_sent));
+        }
+    }
+
+    #[test]
+    fn nothing_is_sent_to_who_is_late() {
+        let mut rig = Rig::new();
+        rig.shared.seats.get(1).set_late(true);
+        assert_eq!(rig.dispatch(ENOUGH), (ENOUGH + 1, 0));
+    }
+
+    #[test]
+    fn what_was_sent_is_run_by_who_has_nothing_to_do() {
+        let mut rig = Rig::new();
+        assert_eq!(rig.dispatch(ENOUGH), (ENOUGH, 1));
+        rig.on(0, |worker| {
+            for _ in 0..=ENOUGH {
+                assert_eq!(worker.turn_by(run), Turn::Ran);
+            }
+        });
+        assert!(rig.shared.injector.is_empty());
+    }
+
+    /// A waker of somebody else's, which may block on a task that was woken before it.
+    struct Foreign {
+        shared: Arc<Shared>,
+        n_sent: AtomicUsize,
+    }
+
+    impl Wake for Foreign {
+        fn wake(self: Arc<Self>) {
+            self.n_sent.store(self.shared.injector.len(), Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_waker_of_somebody_else_finds_no_task_on_its_way() {
+        let mut rig = Rig::new();
+        let (mut peer, ours) = UnixStream::pair().unwrap();
+        let reactor = rig.shared.reactor().unwrap();
+        let source = Source::with_reactor(reactor, ours, Ownership::Sole).unwrap();
+        let foreign = Arc::new(Foreign {
+            shared: rig.shared.clone(),
+            n_sent: AtomicUsize::new(usize::MAX),
+        });
+        let waker = Waker::from(foreign.clone());
+        let _ = source.try_io(Direction::Read, |_| would_block());
+        let mut ready = Box::pin(source.ready(Direction::Read));
+        rig.on(1, |worker| {
+            // That it can be written is told at first.
+            worker.poll_now(rig.shared.clock.now());
+            let mut cx = Context::from_waker(&waker);
+            assert!(ready.as_mut().poll(&mut cx).is_pending());
+        });
+        // Its event comes second.
+        rig.peer.write_all(b"x").unwrap();
+        peer.write_all(b"x").unwrap();
+        assert_eq!(rig.dispatch(ENOUGH), (ENOUGH, 1));
+        assert_eq!(foreign.n_sent.load(Relaxed), 1);
+    }
+}
