@@ -8,9 +8,16 @@
 /// The size of a cache line; where lines are longer, some are asked for twice.
 pub(crate) const LINE: usize = 64;
 
-/// Asks for the line with this address. Any address will do, that of memory that is gone too: nothing is read.
+/// Asks for so many lines from this address on. Any address will do, that of memory that is gone too: nothing is read.
 #[inline(always)]
-pub(crate) fn prefetch(address: *const u8) {
+pub(crate) fn prefetch(address: *const u8, n_lines: usize) {
+    for line in 0..n_lines {
+        prefetch_line(address.wrapping_add(line * LINE));
+    }
+}
+
+#[inline(always)]
+fn prefetch_line(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a hint to the processor, which has no other effect, whatever the address.
     unsafe {

@@ -27,6 +27,7 @@ mod wait;
 #[path = "wait_portable.rs"]
 mod wait;
 
+use std::array;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -102,22 +103,21 @@ impl Reactor {
     pub(crate) fn dispatch_by(&self, events: &mut Events, mut deliver: impl FnMut(Wakers)) {
         let mut edges = events.edges();
         loop {
-            let mut found = [None; AT_ONCE];
-            for (place, (key, edge)) in found.iter_mut().zip(edges.by_ref()) {
+            let found: [_; AT_ONCE] = array::from_fn(|_| {
+                let (key, edge) = edges.next()?;
                 let slot = self.table.get(key);
                 slot.inspect(|slot| slot.fetch());
-                *place = Some((slot, key.generation(), edge));
-            }
+                Some((slot, key.generation(), edge))
+            });
             if found[0].is_none() {
                 break;
             }
-            let mut woken = [const { None }; AT_ONCE];
-            for (place, (slot, generation, edge)) in
-                woken.iter_mut().zip(found.into_iter().flatten())
-            {
-                *place = slot.and_then(|slot| slot.mark(generation, edge));
-                place.as_ref().inspect(|wakers| wakers.fetch());
-            }
+            let woken = found.map(|event| {
+                let (slot, generation, edge) = event?;
+                let wakers = slot?.mark(generation, edge)?;
+                wakers.fetch();
+                Some(wakers)
+            });
             woken.into_iter().flatten().for_each(&mut deliver);
         }
         drop(edges);

@@ -244,7 +244,7 @@ impl Wakers {
     /// Asks for the memory that waking them needs.
     pub(crate) fn fetch(&self) {
         for waker in self.reader.iter().chain(&self.writer) {
-            prefetch(waker.data().cast());
+            prefetch(waker.data().cast(), 1);
         }
     }
 
@@ -270,10 +270,8 @@ impl Slot {
     /// Asks for the memory of the slot.
     #[inline]
     pub(crate) fn fetch(&self) {
-        let first = ptr::from_ref(self).cast::<u8>();
-        for offset in (0..size_of::<Self>()).step_by(LINE) {
-            prefetch(first.wrapping_add(offset));
-        }
+        let n_lines = const { size_of::<Self>().div_ceil(LINE) };
+        prefetch(ptr::from_ref(self).cast(), n_lines);
     }
 
     pub(crate) fn new() -> Self {

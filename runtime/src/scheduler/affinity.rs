@@ -121,10 +121,7 @@ impl Shared {
             // The runtime ends meanwhile.
             tasks.for_each(|task| self.strand(task));
         }
-        self.idle.fence_after_push();
-        if self.idle.wants_wake() {
-            self.wake_one();
-        }
+        self.wake_for_injected();
     }
 }
 
@@ -135,6 +132,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::task::{Context, Wake, Waker};
 
+    use super::super::monitor::look;
     use super::super::worker::Turn;
     use super::*;
     use crate::context::{self, Restore};
@@ -296,5 +294,22 @@ mod tests {
         peer.write_all(b"x").unwrap();
         assert_eq!(rig.dispatch(ENOUGH), (ENOUGH, 1));
         assert_eq!(foreign.n_sent.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn what_was_sent_to_who_is_stuck_is_for_anybody() {
+        let mut rig = Rig::new();
+        assert_eq!(rig.dispatch(ENOUGH), (ENOUGH, 1));
+        let mut seen = [0; 2];
+        let mut anybodys = Vec::new();
+        for n_looks in [1, 2] {
+            look(&rig.shared, rig.shared.clock.now(), &mut seen);
+            let injector = &rig.shared.injector;
+            injector.pop_batch(0, 1, |task| anybodys.push(task));
+            // The first one finds a poll, the second one that it lasts.
+            assert_eq!(anybodys.len(), n_looks - 1);
+        }
+        let shared = &rig.shared;
+        anybodys.into_iter().for_each(|task| shared.inject(task));
     }
 }

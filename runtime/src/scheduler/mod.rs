@@ -431,13 +431,16 @@ impl Shared {
     #[inline(never)]
     pub(crate) fn inject(&self, task: Task) {
         match self.injector.push(task, context::producer()) {
-            Ok(()) => {
-                self.idle.fence_after_push();
-                if self.idle.wants_wake() {
-                    self.wake_one();
-                }
-            }
+            Ok(()) => self.wake_for_injected(),
             Err(task) => self.strand(task),
+        }
+    }
+
+    /// Somebody may take what was put into the injector just now.
+    fn wake_for_injected(&self) {
+        self.idle.fence_after_push();
+        if self.idle.wants_wake() {
+            self.wake_one();
         }
     }
 

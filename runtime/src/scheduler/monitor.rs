@@ -177,7 +177,7 @@ fn watch(shared: &Arc<Shared>) {
 }
 
 /// One look at all seats.
-fn look(shared: &Shared, now: Nanos, seen: &mut [u64]) -> Found {
+pub(super) fn look(shared: &Shared, now: Nanos, seen: &mut [u64]) -> Found {
     // Of those who set a timer without a seat, when all seats are stuck: nobody else would fire it.
     let mut has_waited = !shared.clock.is_paused() && shared.outside_timers.fire(now);
     let mut stuck = Vec::new();

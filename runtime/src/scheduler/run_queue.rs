@@ -29,7 +29,7 @@ impl RunQueue {
     /// Queues a task that is in the cache: it was just made, run, or woken by one that was just run.
     #[inline]
     pub(crate) fn push(&self, task: Task) {
-        self.upcoming.push_hot();
+        self.upcoming.pass_over(1);
         self.worker.push(task);
     }
 
@@ -81,8 +81,7 @@ impl Thief {
                 .steal_batch_with_limit_and_pop(&into.worker, STEAL_LIMIT)
             {
                 Steal::Success(task) => {
-                    into.upcoming
-                        .push_unknown(into.len().saturating_sub(n_before));
+                    into.upcoming.pass_over(into.len().saturating_sub(n_before));
                     return Some(task);
                 }
                 Steal::Empty => return None,

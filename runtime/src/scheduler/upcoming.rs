@@ -35,10 +35,12 @@ impl Upcoming {
         }
     }
 
-    /// A task is pushed whose memory is in the cache.
+    /// So many tasks are pushed whose memory is in the cache, or of which nothing is known.
     #[inline]
-    pub(super) fn push_hot(&self) {
-        self.note(0);
+    pub(super) fn pass_over(&self, n_tasks: usize) {
+        for _ in 0..n_tasks {
+            self.note(0);
+        }
     }
 
     /// A task is pushed whose memory has left the cache.
@@ -46,13 +48,6 @@ impl Upcoming {
     pub(super) fn push_cold(&self, task: &Header) {
         let lines = usize::from(task.vtable().n_lines).min(MOST_LINES);
         self.note(std::ptr::from_ref(task).addr() & !LINES_MASK | lines);
-    }
-
-    /// So many were pushed of which nothing is known.
-    pub(super) fn push_unknown(&self, n_tasks: usize) {
-        for _ in 0..n_tasks {
-            self.note(0);
-        }
     }
 
     #[inline]
@@ -76,9 +71,7 @@ impl Upcoming {
     #[inline]
     pub(super) fn fetch(&self, n_left: usize) {
         let (address, n_lines) = self.next(n_left);
-        for line in 0..n_lines {
-            prefetch(std::ptr::without_provenance(address + line * LINE));
-        }
+        prefetch(std::ptr::without_provenance(address), n_lines);
     }
 }
 
@@ -106,7 +99,7 @@ mod tests {
     #[test]
     fn what_came_from_elsewhere_is_passed_over() {
         let upcoming = after(1..=2);
-        upcoming.push_unknown(3);
+        upcoming.pass_over(3);
         upcoming.note((9 * LINE) | 1);
         assert_eq!(upcoming.next(6), (LINE, 3));
         assert_eq!(upcoming.next(4), (0, 0));

@@ -268,9 +268,6 @@ impl<'a> Worker<'a> {
     /// Takes a batch of what other seats were sent.
     fn pop_others(&self) -> Option<Task> {
         let injector = &self.shared.injector;
-        if injector.is_empty() {
-            return None;
-        }
         injector.pop_others(self.seat.index, self.share(), |task| self.queue(task));
         self.pop()
     }
