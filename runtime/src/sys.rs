@@ -90,6 +90,23 @@ pub(crate) fn is_blocked(thread: NonZeroU32) -> Option<bool> {
     Some(*state != b'R')
 }
 
+/// How long a thread of this process has had a processor, as of the system's last tick; none if nobody knows.
+///
+/// Source: sched-stats.rst of Linux, "/proc/<pid>/schedstat", the first field.
+#[cfg(target_os = "linux")]
+pub(crate) fn processor_time_of(thread: NonZeroU32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
+    let nanoseconds = stat.split(' ').next()?.parse().ok()?;
+    // A system that does not count says zero.
+    (nanoseconds > 0).then(|| Duration::from_nanos(nanoseconds))
+}
+
+/// Nobody knows.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn processor_time_of(_: NonZeroU32) -> Option<Duration> {
+    None
+}
+
 /// Nobody knows.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn is_blocked(_: NonZeroU32) -> Option<bool> {

@@ -269,6 +269,40 @@ fn tasks_that_compute_get_one_spare_thread_at_most() {
     });
 }
 
+/// Where other programs use all processors, one more thread would take from them and from the workers.
+#[cfg(target_os = "linux")]
+#[test]
+fn workers_that_wait_for_a_processor_get_no_spare_thread() {
+    let counts = std::fs::read_to_string("/proc/self/schedstat");
+    if !counts.is_ok_and(|counts| !counts.starts_with("0 ")) {
+        eprintln!("SKIPPED workers_that_wait_…: the system does not count processor time");
+        return;
+    }
+    must_end("beside programs that compute", || {
+        let is_over = Flag::default();
+        let n_processors = thread::available_parallelism().unwrap().get();
+        let compute = || {
+            let is_over = is_over.clone();
+            thread::spawn(move || {
+                while !is_over.is_up() {
+                    std::hint::spin_loop();
+                }
+            })
+        };
+        let others: Vec<_> = (0..4 * n_processors).map(|_| compute()).collect();
+        let runtime = builder(2).build().unwrap();
+        for _ in 0..8 {
+            let is_over = is_over.clone();
+            runtime.spawn(async move { is_over.up().await });
+        }
+        thread::sleep(ms(1_000));
+        is_over.raise();
+        others.into_iter().for_each(|other| other.join().unwrap());
+        let n_threads = runtime.metrics().workers.len();
+        assert_eq!(n_threads, 2, "a spare thread was started");
+    });
+}
+
 /// When the blocked have come back the spare threads go, and the runtime is as before.
 #[test]
 fn spare_threads_retire_when_the_blocked_have_come_back() {

@@ -132,7 +132,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::task::{Context, Wake, Waker};
 
-    use super::super::monitor::look;
+    use super::super::monitor::{Seen, look};
     use super::super::worker::Turn;
     use super::*;
     use crate::context::{self, Restore};
@@ -300,7 +300,7 @@ mod tests {
     fn what_was_sent_to_who_is_stuck_is_for_anybody() {
         let mut rig = Rig::new();
         assert_eq!(rig.dispatch(ENOUGH), (ENOUGH, 1));
-        let mut seen = [0; 2];
+        let mut seen = [Seen::default(); 2];
         let mut anybodys = Vec::new();
         for n_looks in [1, 2] {
             look(&rig.shared, rig.shared.clock.now(), &mut seen);

@@ -5,7 +5,12 @@
 //! thread that looks at each seat every few milliseconds while anybody works, and sleeps when all are idle. A
 //! seat that is in the same poll as at the last look, and has work waiting, gets help: an idle worker is
 //! woken to steal, the task that would run next and those that it was sent are for anybody, overdue timers are
-//! fired. If no worker is idle, a [spare](super::spare) one is started.
+//! fired. If no worker is idle, a [spare](super::spare) one may be started.
+//!
+//! On a busy machine a poll may last because its thread waits for a processor. Such a seat is *starved*: it gets help
+//! too, but it goes on as soon as its turn comes, so it keeps what it was sent, and nobody is started in its place. The
+//! system tells who is blocked, and how much processor time a thread has had; a poll that computes has had some when it
+//! is looked at for the second time. A thread that is blocked is found at the first look.
 //!
 //! A poll that was found this way may go on to queue tasks and block again, as the body of a `block_on` does that
 //! talks with its tasks over a channel of the standard library. So its seat is *late* from then until some polls later,
@@ -25,9 +30,14 @@ use super::spare::{Found, MOST_SPARES, Staff};
 use super::{Seat, Shared};
 use crate::platform::Nanos;
 use crate::shim::lock_std;
+use crate::sys;
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_millis(5);
+
+/// A poll that has used so much processor time is long. Half of [`PERIOD`], since the system counts in ticks of some
+/// milliseconds.
+const LONG: Duration = Duration::from_micros(2_500);
 
 /// Looks that find all seats idle before the monitor sleeps for good.
 const IDLE_LOOKS: u32 = 40;
@@ -155,9 +165,63 @@ impl Monitor {
     }
 }
 
+/// What a seat was seen in at the last look.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Seen {
+    /// How many polls it had begun.
+    n_polls: u64,
+    /// How long its thread had had a processor when the system was first asked in this poll.
+    had: Option<Duration>,
+}
+
+impl Seen {
+    /// Takes note of a seat; true if it is in the poll in which it was at the last look.
+    fn is_same_poll(&mut self, n_polls: u64) -> bool {
+        let is_same = self.n_polls == n_polls;
+        if !is_same {
+            *self = Self { n_polls, had: None };
+        }
+        is_same
+    }
+
+    /// Whether the poll of a stuck seat, whose thread has had a processor for so long by now, may be a short one that
+    /// waits for a processor. A poll that computes is found out at the second time, or soon after.
+    fn may_be_starved(&mut self, has_had: Duration) -> bool {
+        let had = *self.had.get_or_insert(has_had);
+        has_had.saturating_sub(had) < LONG
+    }
+}
+
+/// Why a poll lasts.
+#[derive(Clone, Copy, PartialEq)]
+enum Cause {
+    /// The thread waits in the system, as far as that tells.
+    Blocked,
+    /// The poll may be a short one whose thread waits for a processor.
+    Starved,
+    /// It computes, or its thread is yet to begin.
+    Other,
+}
+
+impl Cause {
+    /// Asks the system, which costs some microseconds.
+    fn find(seat: &Seat, seen: &mut Seen) -> Self {
+        let Some(thread) = seat.thread() else {
+            return Self::Other;
+        };
+        if sys::is_blocked(thread) != Some(false) {
+            return Self::Blocked;
+        }
+        match sys::processor_time_of(thread) {
+            Some(had) if seen.may_be_starved(had) => Self::Starved,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// The life of the monitor.
 fn watch(shared: &Arc<Shared>) {
-    let mut seen = vec![0; shared.seats.homes().len() + MOST_SPARES];
+    let mut seen = vec![Seen::default(); shared.seats.homes().len() + MOST_SPARES];
     let mut staff = Staff::default();
     let mut n_idle_looks = 0;
     while !shared.is_stopping() {
@@ -177,53 +241,76 @@ fn watch(shared: &Arc<Shared>) {
 }
 
 /// One look at all seats.
-pub(super) fn look(shared: &Shared, now: Nanos, seen: &mut [u64]) -> Found {
+pub(super) fn look(shared: &Shared, now: Nanos, seen: &mut [Seen]) -> Found {
     // Of those who set a timer without a seat, when all seats are stuck: nobody else would fire it.
     let mut has_waited = !shared.clock.is_paused() && shared.outside_timers.fire(now);
     let mut stuck = Vec::new();
     for seat in shared.seats.in_use() {
-        let n_polls = seat.n_polls();
-        let before = std::mem::replace(&mut seen[seat.index], n_polls);
-        let works = !shared.idle.is_idle(seat.index) && !shared.seats.is_closed(seat);
-        let is_stuck = works && before == n_polls;
-        // What was sent to who sleeps or is stuck is for anybody.
-        let was_sent = (is_stuck || !works) && shared.injector.release_home(seat.index);
-        if !is_stuck {
-            continue;
-        }
-        stuck.push(seat);
-        let had_next = shared.monitor.rescue_next(shared, seat);
-        if had_next || was_sent || seat.has_stealable() {
-            has_waited = true;
-            seat.set_late(true);
-        }
-        if !shared.clock.is_paused() {
-            has_waited |= seat.timers.fire(now);
+        let is_same_poll = seen[seat.index].is_same_poll(seat.n_polls());
+        if shared.idle.is_idle(seat.index) || shared.seats.is_closed(seat) {
+            // What was sent to who sleeps is for anybody.
+            shared.injector.release_home(seat.index);
+        } else if is_same_poll {
+            let had_next = shared.monitor.rescue_next(shared, seat);
+            let has_tasks = had_next || seat.has_stealable();
+            has_waited |= has_tasks;
+            if !shared.clock.is_paused() {
+                has_waited |= seat.timers.fire(now);
+            }
+            stuck.push((seat, has_tasks));
         }
     }
     let is_unattended = shared.is_unattended() && shared.poller.is_due(now);
     let needs_help = has_waited || !shared.injector.is_empty() || is_unattended;
-    if needs_help {
-        shared
-            .monitor
-            .n_rescues
-            .fetch_add(u32::from(has_waited), Ordering::Relaxed);
-        shared.wake_one();
-    }
-    // Asking the system costs some microseconds a thread.
-    let asks = needs_help && !stuck.is_empty() && !shared.idle.any();
-    // A seat whose thread is yet to begin is not blocked.
-    let is_blocked = |seat: &&&Seat| {
-        let thread = seat.thread();
-        thread.is_some_and(|thread| crate::sys::is_blocked(thread) != Some(false))
-    };
-    Found {
+    let mut found = Found {
         n_stuck: stuck.len(),
-        n_blocked: if asks {
-            stuck.iter().filter(is_blocked).count()
-        } else {
-            0
-        },
+        n_blocked: 0,
+        n_starved: 0,
         needs_help,
+    };
+    if !needs_help {
+        return found;
+    }
+    // Before the system is asked, which takes a while for many threads.
+    shared.wake_one();
+    for (seat, has_tasks) in stuck {
+        let cause = Cause::find(seat, &mut seen[seat.index]);
+        found.n_blocked += usize::from(cause == Cause::Blocked);
+        found.n_starved += usize::from(cause == Cause::Starved);
+        // Who is starved goes on as soon as it has a processor.
+        if cause != Cause::Starved {
+            // What was sent to who is stuck is for anybody.
+            let was_sent = shared.injector.release_home(seat.index);
+            has_waited |= was_sent;
+            if has_tasks || was_sent {
+                seat.set_late(true);
+            }
+        }
+    }
+    shared
+        .monitor
+        .n_rescues
+        .fetch_add(u32::from(has_waited), Ordering::Relaxed);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_may_be_starved_until_it_has_used_much_processor_time() {
+        let mut seen = Seen::default();
+        let had = Duration::from_millis(70);
+        assert!(seen.is_same_poll(0));
+        for used in [Duration::ZERO, LONG / 2, LONG / 2] {
+            assert!(seen.is_same_poll(0));
+            assert!(seen.may_be_starved(had + used));
+        }
+        assert!(!seen.may_be_starved(had + LONG));
+        assert!(!seen.is_same_poll(1));
+        assert!(seen.may_be_starved(had + LONG));
+        assert!(seen.may_be_starved(had + LONG + LONG / 2));
+        assert!(!seen.may_be_starved(had + LONG + LONG));
     }
 }

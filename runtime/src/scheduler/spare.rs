@@ -25,7 +25,10 @@
 //! How many? As many seats are kept fit as there are workers, and each look of the monitor opens one at
 //! most, so a program that blocks all the time gets about 200 threads a second up to [`MOST_SPARES`]. A poll that takes
 //! long because it computes needs its core; more threads would only share the cores with it. So, where the system
-//! tells the one from the other, at most one thread more than there are workers runs without being blocked.
+//! tells the one from the other, at most one thread more than there are workers runs without being blocked. And a poll
+//! that takes long because its thread waits for a processor needs what one more thread would take from it. So its seat
+//! is as fit as any until the poll has used some milliseconds of processor time: beside programs that use all
+//! processors there are no more threads than workers.
 //!
 //! Timers set on a spare seat are those of the threads without a seat: everybody who sleeps waits for them, so
 //! they need not outlive the seat.
@@ -162,6 +165,8 @@ pub(super) struct Found {
     pub(super) n_stuck: usize,
     /// Of those, the ones whose thread is blocked, as far as the system tells.
     pub(super) n_blocked: usize,
+    /// Of the others, the ones that may be in a short poll, and wait for a processor.
+    pub(super) n_starved: usize,
     /// Something waits that none of the others has time for.
     pub(super) needs_help: bool,
 }
@@ -171,7 +176,7 @@ impl Staff {
     pub(super) fn adapt(&mut self, shared: &Arc<Shared>, now: Nanos, found: &Found) {
         let n_workers = shared.seats.homes().len();
         let n_open = shared.idle.n_open();
-        let n_fit = n_open.saturating_sub(found.n_stuck);
+        let n_fit = n_open.saturating_sub(found.n_stuck - found.n_starved);
         if n_fit > n_workers {
             self.n_surplus_looks += 1;
             if self.n_surplus_looks > PATIENCE {
