@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::future::{poll_once, zip};
 use rt_tasks_io::io::{AsyncReadExt, AsyncWriteExt};
@@ -365,4 +365,42 @@ on_both! {
         assert_eq!(far.read(&mut buffer).unwrap(), 0);
         assert!(Stream::from_std(far).unwrap().take_error().unwrap().is_none());
     }
+}
+
+/// With more to do than there is time for, everybody has their turn.
+#[test]
+fn busy_workers_serve_all_connections_about_as_often() {
+    each_size(|| async {
+        let end = Instant::now() + Duration::from_millis(300);
+        let mut servers = Vec::new();
+        let mut clients = Vec::new();
+        for _ in 0..300 {
+            let (mut near, mut far) = UnixStream::pair().unwrap();
+            servers.push(spawn(async move {
+                let mut word = [0; 1];
+                while far.read(&mut word).await.unwrap() > 0 {
+                    far.write_all(&word).await.unwrap();
+                }
+            }));
+            clients.push(spawn(async move {
+                let mut n_served = 0;
+                while Instant::now() < end {
+                    near.write_all(b"x").await.unwrap();
+                    near.read_exact(&mut [0; 1]).await.unwrap();
+                    n_served += 1;
+                }
+                n_served
+            }));
+        }
+        let mut n_served = Vec::new();
+        for client in clients {
+            n_served.push(client.await.unwrap());
+        }
+        for server in servers {
+            server.await.unwrap();
+        }
+        n_served.sort_unstable();
+        let (least, most) = (n_served[0], n_served[n_served.len() - 1]);
+        assert!(most <= 4 * (least + 1), "{n_served:?}");
+    });
 }

@@ -17,6 +17,10 @@
 //!   anybody knew, the [monitor](super::monitor) gives to all;
 //! - for a seat that is spare: it may be gone soon.
 //!
+//! With a long queue a worker leaves its own tasks in its shard too. From there those that came last are taken first,
+//! which are still in the caches, one generation after the other. And those who are queued by whoever runs do not wait for
+//! all that has come over the network. A look around takes some of them however long the queue is.
+//!
 //! Only tasks are sent. A waker of somebody else's is called here, and may do anything meanwhile, even block on a task that
 //! was woken before it: so those are sent first.
 //!
@@ -36,7 +40,18 @@ const ENOUGH: usize = 16;
 /// Whose queue is so many times longer is left nothing.
 const MUCH_LONGER: usize = 4;
 
-/// What one dispatch leaves to others.
+/// Whose queue is so long leaves what is its own for later.
+const LONG: usize = 64;
+
+/// So many of them are queued with each look around nevertheless: what is in the queue may stay there for ever.
+const LEAST: usize = 16;
+
+/// How many tasks of its shard the holder of a seat takes at once, with so many in its queue.
+pub(super) fn n_taken_by(n_queued: usize) -> usize {
+    LONG.saturating_sub(n_queued).max(LEAST)
+}
+
+/// What one dispatch leaves to others, and for later.
 #[derive(Default)]
 pub(super) struct Outgoing {
     /// Tasks that were woken, and the seats that had better run them.
@@ -73,22 +88,27 @@ impl Worker<'_> {
         n_woken
     }
 
-    /// Whether the holder of that seat had better run what waited there, and it is worth it to leave it to them.
+    /// Whether a task that waited there had better be in the shard of that seat than in the queue of this one.
     fn leaves_to(&self, seat: usize, asked: &mut Option<(usize, bool)>) -> bool {
-        let is_others = seat != self.seat.index && seat < self.shared.seats.homes().len();
-        // What was woken before may have given the seat away.
-        if !is_others || !self.has_seat() {
+        // What was woken before may have given the seat away. And without a monitor nobody would see that the holder of a
+        // seat is stuck.
+        let may_leave = self.has_seat() && !self.shared.platform.is_chaotic();
+        if !may_leave || seat >= self.shared.seats.homes().len() {
             return false;
         }
         // SAFETY: Invariant 1 of the worker: it still has the seat.
         let n_queued = unsafe { self.seat.n_queued() };
+        if seat == self.seat.index {
+            return n_queued >= LONG;
+        }
         if n_queued < ENOUGH {
             return false;
         }
         match *asked {
             Some((before, answer)) if before == seat => answer,
             _ => {
-                let answer = self.shared.is_left_tasks(seat, n_queued);
+                let n_own = self.shared.injector.n_own(self.seat.index);
+                let answer = self.shared.is_left_tasks(seat, n_queued + n_own);
                 *asked = Some((seat, answer));
                 answer
             }
@@ -97,14 +117,13 @@ impl Worker<'_> {
 }
 
 impl Shared {
-    /// Whether a home seat is awake and able to run tasks sooner than somebody who has so many queued.
-    fn is_left_tasks(&self, seat: usize, n_queued: usize) -> bool {
-        // Without a monitor nobody would see that its holder is stuck.
-        let is_watched = !self.platform.is_chaotic();
+    /// Whether a home seat is awake and able to run tasks sooner than somebody who has so many to run.
+    fn is_left_tasks(&self, seat: usize, n_waiting: usize) -> bool {
+        let n_own = self.injector.n_own(seat);
         let is_idle = self.idle.is_idle(seat);
         let seat = self.seats.get(seat);
-        let is_able = !is_idle && !seat.is_late() && is_watched;
-        is_able && seat.n_stealable() <= MUCH_LONGER * n_queued
+        let is_able = !is_idle && !seat.is_late();
+        is_able && seat.n_stealable() + n_own <= MUCH_LONGER * n_waiting
     }
 
     /// Sends tasks to the seats that had better run them.
@@ -131,6 +150,8 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::task::{Context, Wake, Waker};
+    #[cfg(target_os = "linux")]
+    use std::time::Duration;
 
     use super::super::monitor::{Seen, look};
     use super::super::worker::Turn;
@@ -139,6 +160,8 @@ mod tests {
     use crate::reactor::{Direction, Ownership, Source};
     use crate::runtime::Builder;
     use crate::shim::lock_std;
+    #[cfg(target_os = "linux")]
+    use crate::sys;
     use crate::task::run;
 
     fn would_block() -> io::Result<()> {
@@ -199,8 +222,13 @@ mod tests {
         /// Has the first worker queue so many tasks, and then dispatch the event for which the task of the other one
         /// waits. Tells how many it has queued then, and how many were sent.
         fn dispatch(&mut self, n_queued: usize) -> (usize, usize) {
+            self.dispatch_on(0, n_queued)
+        }
+
+        /// The same by another worker.
+        fn dispatch_on(&mut self, seat: usize, n_queued: usize) -> (usize, usize) {
             self.peer.write_all(b"x").unwrap();
-            self.on(0, |worker| {
+            self.on(seat, |worker| {
                 (0..n_queued).for_each(|_| self.spawn(async {}));
                 worker.poll_now(self.shared.clock.now());
                 // SAFETY: this thread holds the seat.
@@ -221,6 +249,41 @@ mod tests {
     #[test]
     fn who_has_little_to_do_keeps_them() {
         assert_eq!(Rig::new().dispatch(ENOUGH - 1), (ENOUGH, 0));
+    }
+
+    #[test]
+    fn who_has_a_long_queue_leaves_its_own_tasks_for_later() {
+        assert_eq!(Rig::new().dispatch_on(1, LONG - 1), (LONG, 0));
+        let mut rig = Rig::new();
+        assert_eq!(rig.dispatch_on(1, LONG), (LONG, 1));
+        // However long its queue is, the look around takes some.
+        rig.on(1, |worker| {
+            worker.holder().until_maintenance.set(0);
+            assert_eq!(worker.turn_by(run), Turn::Ran);
+            assert!(rig.shared.injector.is_empty());
+            // SAFETY: this thread holds the seat.
+            assert_eq!(unsafe { worker.seat.n_queued() }, LONG);
+        });
+    }
+
+    #[test]
+    fn what_waits_in_the_shards_counts_as_well() {
+        let most = MUCH_LONGER * ENOUGH;
+        // How much more than that the other one has queued, what waits in the shards of both, and how many are sent then.
+        for (n_more, n_own, n_sent) in [(1, [0, 0], 0), (1, [1, 0], 1), (0, [0, 1], 0)] {
+            let mut rig = Rig::new();
+            for (seat, n_own) in n_own.into_iter().enumerate() {
+                let mut own = Vec::new();
+                rig.on(seat, |worker| {
+                    (0..n_own).for_each(|_| rig.spawn(async {}));
+                    own.extend(std::iter::from_fn(|| worker.pop()));
+                });
+                rig.shared.injector.push_home(&mut own.into_iter(), seat);
+            }
+            rig.on(1, |_| (0..most + n_more).for_each(|_| rig.spawn(async {})));
+            let n_own: usize = n_own.into_iter().sum();
+            assert_eq!(rig.dispatch(ENOUGH).1, n_own + n_sent);
+        }
     }
 
     #[test]
@@ -296,20 +359,52 @@ mod tests {
         assert_eq!(foreign.n_sent.load(Relaxed), 1);
     }
 
+    /// How many tasks anybody may take.
+    fn anybodys(shared: &Shared) -> usize {
+        let mut tasks = Vec::new();
+        let n_taken = shared.injector.pop_batch(0, 1, |task| tasks.push(task));
+        tasks.into_iter().for_each(|task| shared.inject(task));
+        n_taken
+    }
+
     #[test]
     fn what_was_sent_to_who_is_stuck_is_for_anybody() {
         let mut rig = Rig::new();
         assert_eq!(rig.dispatch(ENOUGH), (ENOUGH, 1));
         let mut seen = [Seen::default(); 2];
-        let mut anybodys = Vec::new();
         for n_looks in [1, 2] {
             look(&rig.shared, rig.shared.clock.now(), &mut seen);
-            let injector = &rig.shared.injector;
-            injector.pop_batch(0, 1, |task| anybodys.push(task));
             // The first one finds a poll, the second one that it lasts.
-            assert_eq!(anybodys.len(), n_looks - 1);
+            assert_eq!(anybodys(&rig.shared), n_looks - 1);
         }
-        let shared = &rig.shared;
-        anybodys.into_iter().for_each(|task| shared.inject(task));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn who_waits_for_a_processor_keeps_what_it_was_sent() {
+        let mut rig = Rig::new();
+        let seat = rig.shared.seats.get(1);
+        seat.set_thread();
+        let Some(began) = sys::processor_time_of(seat.thread().unwrap()) else {
+            eprintln!("SKIPPED who_waits_…: the system does not count processor time");
+            return;
+        };
+        assert_eq!(rig.dispatch(ENOUGH), (ENOUGH, 1));
+        let seat = rig.shared.seats.get(1);
+        let mut seen = [Seen::default(); 2];
+        let mut look = || look(&rig.shared, rig.shared.clock.now(), &mut seen);
+        // It has not computed since the system was first asked.
+        for _ in 0..2 {
+            look();
+            assert_eq!(anybodys(&rig.shared), 0);
+            assert!(!seat.is_late());
+        }
+        let long = Duration::from_millis(50);
+        while sys::processor_time_of(seat.thread().unwrap()).unwrap() < began + long {
+            std::hint::spin_loop();
+        }
+        look();
+        assert_eq!(anybodys(&rig.shared), 1);
+        assert!(seat.is_late());
     }
 }

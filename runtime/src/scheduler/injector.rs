@@ -5,7 +5,10 @@
 //! ring grows.
 //!
 //! Each worker's seat has a shard of its own besides, for tasks that its holder had better run (see
-//! [`affinity`](super::affinity)). They are nobody's property: who has nothing else to do takes them.
+//! [`affinity`](super::affinity)). They are nobody's property: who has nothing else to do takes them. Where many wait
+//! there, it is best to begin with those that came last, which are still in the caches, and where more come all the time,
+//! the first ones would wait for ever. So there are two *generations*: one is taken, the last ones first, the next one is
+//! put in, and when the one is empty they change places. A task waits for the rest of a generation and for one more at most.
 //!
 //! # Invariants
 //!
@@ -28,31 +31,92 @@ use crate::shim::{Mutex, lock};
 /// A ring that grew beyond this gives its memory back when it is empty.
 const KEEP_CAPACITY: usize = 1024;
 
+/// Tasks for anybody.
 struct Shard<T> {
     tasks: VecDeque<T>,
     is_closed: bool,
 }
 
-type Shards<T> = Box<[CachePadded<Mutex<Shard<T>>>]>;
+/// Tasks that the holder of a seat had better run.
+struct Home<T> {
+    /// The generation that is taken.
+    present: Vec<T>,
+    /// The one that is put in.
+    next: Vec<T>,
+    is_closed: bool,
+}
+
+impl<T> Shard<T> {
+    /// The first ones first.
+    fn take(&mut self, limit: usize, take: impl FnMut(T)) -> usize {
+        let n = self.tasks.len().min(limit);
+        self.tasks.drain(..n).for_each(take);
+        if self.tasks.is_empty() && self.tasks.capacity() > KEEP_CAPACITY {
+            self.tasks.shrink_to(KEEP_CAPACITY);
+        }
+        n
+    }
+}
+
+impl<T> Home<T> {
+    /// The last ones of a generation first.
+    fn take(&mut self, limit: usize, take: impl FnMut(T)) -> usize {
+        if self.present.is_empty() {
+            std::mem::swap(&mut self.present, &mut self.next);
+        }
+        let n = self.present.len().min(limit);
+        let first = self.present.len() - n;
+        self.present.drain(first..).rev().for_each(take);
+        if self.present.is_empty() && self.present.capacity() > KEEP_CAPACITY {
+            self.present.shrink_to(KEEP_CAPACITY);
+        }
+        n
+    }
+
+    fn len(&self) -> usize {
+        self.present.len() + self.next.len()
+    }
+}
+
+type Shards<S> = Box<[CachePadded<Mutex<S>>]>;
+
+fn make_shards<S>(n: usize, make: impl Fn() -> S) -> Shards<S> {
+    (0..n)
+        .map(|_| CachePadded::new(Mutex::new(make())))
+        .collect()
+}
+
+/// All of them, beginning with number `first`.
+fn in_turn<S>(shards: &Shards<S>, first: usize) -> impl Iterator<Item = &Mutex<S>> {
+    (0..shards.len()).map(move |offset| &*shards[(first + offset) % shards.len()])
+}
+
+/// The first number that is not zero.
+fn first_of(mut numbers: impl Iterator<Item = usize>) -> usize {
+    numbers.find(|n| *n > 0).unwrap_or(0)
+}
 
 pub(crate) struct Injector<T> {
-    shards: Shards<T>,
+    shards: Shards<Shard<T>>,
     /// For the holders of the first so many seats.
-    homes: Shards<T>,
+    homes: Shards<Home<T>>,
     n_tasks: CachePadded<AtomicUsize>,
 }
 
 impl<T> Injector<T> {
     pub(crate) fn new(n_shards: usize, n_homes: usize) -> Self {
-        let shard = |_| {
-            CachePadded::new(Mutex::new(Shard {
-                tasks: VecDeque::new(),
-                is_closed: false,
-            }))
+        let shard = || Shard {
+            tasks: VecDeque::new(),
+            is_closed: false,
+        };
+        let home = || Home {
+            present: Vec::new(),
+            next: Vec::new(),
+            is_closed: false,
         };
         Self {
-            shards: (0..n_shards).map(shard).collect(),
-            homes: (0..n_homes).map(shard).collect(),
+            shards: make_shards(n_shards, shard),
+            homes: make_shards(n_homes, home),
             n_tasks: CachePadded::new(AtomicUsize::new(0)),
         }
     }
@@ -85,11 +149,20 @@ impl<T> Injector<T> {
     /// Puts tasks into the shard of a home seat, in their order. The caller goes on with the pusher's steps of the idle
     /// protocol. If the injector is closed, nothing is taken from the iterator.
     pub(crate) fn push_home(&self, tasks: &mut impl ExactSizeIterator<Item = T>, home: usize) {
-        let mut shard = lock(&self.homes[home]);
-        if !shard.is_closed {
+        let mut home = lock(&self.homes[home]);
+        if !home.is_closed {
             self.n_tasks.fetch_add(tasks.len(), Ordering::Relaxed);
-            shard.tasks.extend(tasks);
+            home.next.extend(tasks);
         }
+    }
+
+    /// How many tasks the holder of a seat had better run.
+    pub(crate) fn n_own(&self, seat: usize) -> usize {
+        if self.is_empty() {
+            return 0;
+        }
+        let home = self.homes.get(seat);
+        home.map_or(0, |home| lock(home).len())
     }
 
     /// Takes at most `limit` tasks that the holder of a seat had better run.
@@ -98,51 +171,31 @@ impl<T> Injector<T> {
             return 0;
         }
         let home = self.homes.get(seat);
-        home.map_or(0, |home| self.take_from(home, limit, take))
+        self.taken(home.map_or(0, |home| lock(home).take(limit, take)))
     }
 
     /// Takes at most `limit` tasks that are for anybody, from the first shard that has any, beginning with number `first`.
-    pub(crate) fn pop_batch(&self, first: usize, limit: usize, take: impl FnMut(T)) -> usize {
+    pub(crate) fn pop_batch(&self, first: usize, limit: usize, mut take: impl FnMut(T)) -> usize {
         if self.is_empty() {
             return 0;
         }
-        self.take_first(&self.shards, first, limit, take)
+        let taken = in_turn(&self.shards, first).map(|shard| lock(shard).take(limit, &mut take));
+        self.taken(first_of(taken))
     }
 
     /// Takes at most `limit` tasks of those that others had better run, from the first that has any.
-    pub(crate) fn pop_others(&self, seat: usize, limit: usize, take: impl FnMut(T)) -> usize {
+    pub(crate) fn pop_others(&self, seat: usize, limit: usize, mut take: impl FnMut(T)) -> usize {
         if self.is_empty() {
             return 0;
         }
-        self.take_first(&self.homes, seat, limit, take)
+        let taken = in_turn(&self.homes, seat).map(|home| lock(home).take(limit, &mut take));
+        self.taken(first_of(taken))
     }
 
-    fn take_first(
-        &self,
-        shards: &Shards<T>,
-        first: usize,
-        limit: usize,
-        mut take: impl FnMut(T),
-    ) -> usize {
-        let in_turn = (0..shards.len()).map(|offset| &shards[(first + offset) % shards.len()]);
-        in_turn
-            .map(|shard| self.take_from(shard, limit, &mut take))
-            .find(|n_taken| *n_taken > 0)
-            .unwrap_or(0)
-    }
-
-    fn take_from(&self, shard: &Mutex<Shard<T>>, limit: usize, take: impl FnMut(T)) -> usize {
-        let mut shard = lock(shard);
-        let n = shard.tasks.len().min(limit);
-        if n == 0 {
-            return 0;
+    fn taken(&self, n: usize) -> usize {
+        if n > 0 {
+            self.n_tasks.fetch_sub(n, Ordering::Relaxed);
         }
-        shard.tasks.drain(..n).for_each(take);
-        if shard.tasks.is_empty() && shard.tasks.capacity() > KEEP_CAPACITY {
-            shard.tasks.shrink_to(KEEP_CAPACITY);
-        }
-        drop(shard);
-        self.n_tasks.fetch_sub(n, Ordering::Relaxed);
         n
     }
 
@@ -157,16 +210,21 @@ impl<T> Injector<T> {
         // They count all the time: who looks meanwhile, first here and then there, finds neither, but does not sleep.
         let mut from = lock(from);
         let mut to = lock(&self.shards[home % self.shards.len()]);
-        let n_moved = from.tasks.len();
-        to.tasks.append(&mut from.tasks);
+        let from = &mut *from;
+        let n_moved = from.len();
+        to.tasks.extend(from.present.drain(..));
+        to.tasks.extend(from.next.drain(..));
         n_moved > 0
     }
 
     /// Lets nothing in any more. What is in stays, to be popped.
     pub(crate) fn close(&self) {
-        for shard in self.shards.iter().chain(&self.homes) {
-            lock(shard).is_closed = true;
-        }
+        self.shards
+            .iter()
+            .for_each(|shard| lock(shard).is_closed = true);
+        self.homes
+            .iter()
+            .for_each(|home| lock(home).is_closed = true);
     }
 }
 
@@ -209,22 +267,39 @@ mod tests {
     #[test]
     fn a_seat_takes_what_it_was_sent_and_what_is_for_anybody() {
         let injector = filled();
-        assert_eq!(own(&injector, 0, 2), [10, 11]);
+        assert_eq!(own(&injector, 0, 2), [12, 11]);
         assert_eq!(anybodys(&injector, 0), [1]);
-        assert_eq!(own(&injector, 0, 2), [12]);
+        assert_eq!(own(&injector, 0, 2), [10]);
         assert_eq!(own(&injector, 0, 2), []);
         assert_eq!(own(&injector, 1, ALL), [20]);
         assert!(injector.is_empty());
     }
 
     #[test]
+    fn those_that_came_last_are_taken_first_but_one_generation_after_the_other() {
+        let injector = filled();
+        assert_eq!(own(&injector, 0, 1), [12]);
+        injector.push_home(&mut [13, 14].into_iter(), 0);
+        assert_eq!(own(&injector, 0, 1), [11]);
+        injector.push_home(&mut [15].into_iter(), 0);
+        assert_eq!(injector.n_own(0), 4);
+        assert_eq!(own(&injector, 0, ALL), [10]);
+        assert_eq!(own(&injector, 0, 2), [15, 14]);
+        injector.push_home(&mut [16].into_iter(), 0);
+        assert_eq!(own(&injector, 0, ALL), [13]);
+        assert_eq!(own(&injector, 0, ALL), [16]);
+        assert_eq!(injector.n_own(0), 0);
+    }
+
+    #[test]
     fn who_has_nothing_to_do_takes_what_others_were_sent() {
         let injector = filled();
         assert_eq!(others(&injector, 1, 1), [20]);
-        assert_eq!(others(&injector, 1, 2), [10, 11]);
+        assert_eq!(others(&injector, 1, 2), [12, 11]);
         // A spare seat has no shard of its own.
+        assert_eq!(injector.n_own(9), 0);
         assert_eq!(own(&injector, 9, ALL), []);
-        assert_eq!(others(&injector, 9, ALL), [12]);
+        assert_eq!(others(&injector, 9, ALL), [10]);
         assert_eq!(anybodys(&injector, 9), [1]);
         assert!(injector.is_empty());
     }
@@ -232,6 +307,9 @@ mod tests {
     #[test]
     fn what_is_released_is_for_anybody() {
         let injector = filled();
+        // Of both generations.
+        assert_eq!(own(&injector, 0, 1), [12]);
+        injector.push_home(&mut [12].into_iter(), 0);
         assert!(injector.release_home(0));
         assert!(!injector.release_home(0) && !injector.release_home(9));
         assert_eq!(own(&injector, 0, ALL), []);
@@ -250,7 +328,7 @@ mod tests {
         injector.push_home(&mut tasks, 0);
         assert_eq!(tasks.len(), 2);
         assert_eq!(injector.push(2, 0), Err(2));
-        assert_eq!(own(&injector, 0, ALL), [10, 11, 12]);
+        assert_eq!(own(&injector, 0, ALL), [12, 11, 10]);
         assert_eq!(others(&injector, 0, ALL), [20]);
         assert_eq!(anybodys(&injector, 0), [1]);
         assert!(injector.is_empty());

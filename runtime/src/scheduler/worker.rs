@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
-use super::affinity::Outgoing;
+use super::affinity::{Outgoing, n_taken_by};
 use super::poller::PollerTurn;
 use super::restraint::{NAP, Watched};
 use super::seat::{MAX_INTERVAL, Seat};
@@ -260,7 +260,11 @@ impl<'a> Worker<'a> {
         if injector.is_empty() {
             return None;
         }
-        injector.pop_own(self.seat.index, INJECT_BATCH, |task| self.queue(task));
+        // SAFETY: Invariant 1.
+        let n_queued = unsafe { self.seat.n_queued() };
+        injector.pop_own(self.seat.index, n_taken_by(n_queued), |task| {
+            self.queue(task)
+        });
         injector.pop_batch(self.seat.index, self.share(), |task| self.queue(task));
         self.pop()
     }
