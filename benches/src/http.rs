@@ -11,8 +11,8 @@
 //! part of the system have 7.5, the system on the server's behalf 5.9, and the server's own code 1.2, most of it
 //! hyper's. Both runtimes make the same two calls for a request, and one in 17 more to wait. At 1,000 connections what
 //! is ours takes 0.4 µs of a request's 20, and so does what is Tokio's. What remains is who runs when: there are more
-//! threads than processors, and 100 requests see two to five switches of threads. From one run to the next, the same
-//! two programs differ by 4 % either way.
+//! threads than processors, and 100 requests see two to five switches of threads. And it is how the memory of a process
+//! comes to lie: the same program, started again, differs by 4 % either way. So each round starts its servers anew.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -44,9 +44,9 @@ const PERCENTILE: &str = "99%";
 pub struct Plan {
     /// Worker threads for each server.
     pub workers: usize,
-    /// Rounds for each number of connections, after one that warms up.
+    /// Rounds for each number of connections.
     pub rounds: usize,
-    /// How long `wrk` asks one server in one round.
+    /// How long `wrk` asks one server in one round, after it has asked for as long to warm up.
     pub seconds: u64,
     /// How many connections it keeps, one row each.
     pub connections: Vec<usize>,
@@ -87,31 +87,22 @@ pub fn is_possible() -> bool {
 ///
 /// When a server does not start, `wrk` fails, or a request is not answered.
 pub fn measure(plan: &Plan) -> Result<Vec<Row>> {
-    let mut servers = Vec::new();
-    for kind in PEERS {
-        let (peer, workers) = (kind.argument(), plan.workers.to_string());
-        let arguments = ["http-server", "--peer", &peer, "--workers", &workers];
-        let mut server = Child::start(arguments)?;
-        let address = server.hear()?;
-        servers.push((server, address));
-    }
-    let addresses: Vec<SocketAddr> = servers.iter().map(|(_, address)| *address).collect();
     let rows = plan.connections.iter().map(|&connections| {
         eprintln!("{connections} connections");
-        measure_row(plan, connections, &addresses)
+        measure_row(plan, connections)
     });
     rows.collect()
 }
 
-fn measure_row(plan: &Plan, connections: usize, servers: &[SocketAddr]) -> Result<Row> {
+fn measure_row(plan: &Plan, connections: usize) -> Result<Row> {
     let mut rounds = Vec::new();
-    for round in 0..=plan.rounds {
+    for round in 0..plan.rounds {
         let mut answered = [None; PEERS.len()];
         for turn in 0..PEERS.len() {
-            let server = (round + turn) % PEERS.len();
-            answered[server] = Some(ask(servers[server], connections, plan.seconds)?);
+            let peer = (round + turn) % PEERS.len();
+            answered[peer] = Some(measure_once(plan, PEERS[peer], connections)?);
         }
-        if let ([Some(ours), Some(theirs)], 1..) = (answered, round) {
+        if let [Some(ours), Some(theirs)] = answered {
             rounds.push([ours, theirs]);
         }
     }
@@ -125,6 +116,15 @@ fn measure_row(plan: &Plan, connections: usize, servers: &[SocketAddr]) -> Resul
         p99: [0, 1].map(|peer| spread(&|round| round[peer].p99)),
         p99_ratio: spread(&|[ours, theirs]| ours.p99 / theirs.p99),
     })
+}
+
+/// Starts a server, and has `wrk` ask it.
+fn measure_once(plan: &Plan, kind: PeerKind, connections: usize) -> Result<Answered> {
+    let (peer, workers) = (kind.argument(), plan.workers.to_string());
+    let mut server = Child::start(["http-server", "--peer", &peer, "--workers", &workers])?;
+    let address = server.hear()?;
+    ask(address, connections, plan.seconds)?;
+    ask(address, connections, plan.seconds)
 }
 
 /// Has `wrk` ask one server.

@@ -207,7 +207,7 @@ struct HttpArguments {
     /// Worker threads for each server; one for each processor when left out
     #[arg(long, value_parser = at_least_one)]
     workers: Option<usize>,
-    /// Rounds that count, after one that warms up
+    /// Rounds; each starts the servers anew
     #[arg(long, default_value_t = 7, value_parser = at_least_one)]
     rounds: usize,
     /// How long each server is asked in each round
