@@ -153,13 +153,11 @@ mod tests {
     #[cfg(target_os = "linux")]
     use std::time::Duration;
 
+    use super::super::by_hand::ByHand;
     use super::super::monitor::{Seen, look};
     use super::super::worker::Turn;
     use super::*;
-    use crate::context::{self, Restore};
     use crate::reactor::{Direction, Ownership, Source};
-    use crate::runtime::Builder;
-    use crate::shim::lock_std;
     #[cfg(target_os = "linux")]
     use crate::sys;
     use crate::task::run;
@@ -171,22 +169,21 @@ mod tests {
     /// Two workers on this thread, which holds both seats: one that dispatches, and the other one, on which a task waits
     /// for a socket.
     struct Rig {
+        by_hand: ByHand,
         shared: Arc<Shared>,
         peer: UnixStream,
     }
 
     impl Rig {
         fn new() -> Self {
-            let runtime = Builder::new().workers(2).build().unwrap();
-            let shared = runtime.handle().shared.clone();
-            // Nobody shuts it down: who holds the seats would have to be told.
-            std::mem::forget(runtime);
-            // No other thread comes.
-            shared.monitor.stay_away();
-            lock_std(&shared.threads).started.fill(true);
-            assert!(shared.idle.claim(0) && shared.idle.claim(1));
+            let by_hand = ByHand::new(2);
+            let shared = by_hand.shared.clone();
             let (peer, ours) = UnixStream::pair().unwrap();
-            let rig = Self { shared, peer };
+            let rig = Self {
+                by_hand,
+                shared,
+                peer,
+            };
             let source =
                 Source::with_reactor(rig.shared.reactor().unwrap(), ours, Ownership::Sole).unwrap();
             rig.on(1, |worker| {
@@ -202,21 +199,11 @@ mod tests {
         }
 
         fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-            drop(crate::spawn::spawn_on(&self.shared, future));
+            self.by_hand.spawn(future);
         }
 
-        /// Runs `f` as the holder of a seat.
         fn on<R>(&self, seat: usize, f: impl FnOnce(&Worker<'_>) -> R) -> R {
-            context::with(|cx| {
-                let seat = &self.shared.seats.homes()[seat];
-                let _runtime = Restore::set(&cx.runtime, Arc::as_ptr(&self.shared));
-                let _seat = Restore::set(&cx.seat, std::ptr::from_ref(seat));
-                // SAFETY: this thread has claimed the seat.
-                let worker = unsafe { Worker::guest(&self.shared, seat, seat.home()) };
-                let answer = f(&worker);
-                worker.rest();
-                answer
-            })
+            self.by_hand.on(seat, f)
         }
 
         /// Has the first worker queue so many tasks, and then dispatch the event for which the task of the other one

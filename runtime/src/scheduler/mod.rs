@@ -20,6 +20,8 @@
 
 mod affinity;
 mod anywhere;
+#[cfg(all(test, unix))]
+mod by_hand;
 mod caller;
 mod chaos;
 mod deadlock;
@@ -28,6 +30,7 @@ pub(crate) mod guest;
 pub(crate) mod idle;
 pub(crate) mod injector;
 mod local;
+mod look_ahead;
 mod monitor;
 mod numbers;
 mod observed;

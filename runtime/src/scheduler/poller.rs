@@ -54,7 +54,11 @@ impl Poller {
 
     /// Whether a busy runtime should look again.
     pub(super) fn is_due(&self, now: Nanos) -> bool {
-        now.saturating_sub(self.polled_at.load(Ordering::Relaxed)) >= POLL_NANOS
+        self.since_polled(now) >= POLL_NANOS
+    }
+
+    pub(super) fn since_polled(&self, now: Nanos) -> Nanos {
+        now.saturating_sub(self.polled_at.load(Ordering::Relaxed))
     }
 
     pub(super) fn set_polled(&self, now: Nanos) {

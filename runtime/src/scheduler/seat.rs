@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
+use super::look_ahead::LookAhead;
 use super::run_queue::{RunQueue, Thief};
 use super::samples::Samples;
 use crate::context;
@@ -107,6 +108,7 @@ pub(super) struct HolderPart {
     pub(super) until_maintenance: Cell<u32>,
     pub(super) interval: Cell<u32>,
     pub(super) maintained_at: Cell<Nanos>,
+    pub(super) look_ahead: LookAhead,
     /// The next task is not just run: the seed disturbs it, or it is watched.
     pub(super) is_special: Cell<bool>,
     pub(super) samples: Samples,
@@ -153,6 +155,7 @@ impl Seat {
                 until_maintenance: Cell::new(0),
                 interval: Cell::new(1),
                 maintained_at: Cell::new(NEVER),
+                look_ahead: LookAhead::default(),
                 // The first turn finds out.
                 is_special: Cell::new(true),
                 samples: Samples::default(),

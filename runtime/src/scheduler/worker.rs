@@ -3,7 +3,7 @@
 //! Worker threads and guests of `block_on` share it. Order of the sources: the slot (three times in a row at
 //! most), the own queue, the injector, what other seats were sent there, timers that are due, the others' queues.
 //! Every ~61 polls or 200 µs, whichever is sooner, injector, timers and poller get their turn before the own queue
-//! (`maintain`).
+//! (`maintain`); and where the poller gives work, before the queue is empty (see [`look_ahead`](super::look_ahead)).
 //!
 //! Sleeping: a worker that found nothing goes through the parker's steps of the idle protocol and then sleeps
 //! until its own next deadline, in the poller if nobody else is there, else on its own word. On waking with
@@ -229,6 +229,9 @@ impl<'a> Worker<'a> {
         let task = unsafe { self.seat.pop() }?;
         // SAFETY: Invariant 1.
         let n_left = unsafe { self.seat.n_queued() };
+        if self.holder().look_ahead.is_time(n_left) {
+            self.hasten_look();
+        }
         if n_left > 0 {
             // SAFETY: Invariant 1.
             unsafe { self.seat.fetch_next(n_left) };
@@ -262,9 +265,10 @@ impl<'a> Worker<'a> {
         }
         // SAFETY: Invariant 1.
         let n_queued = unsafe { self.seat.n_queued() };
-        injector.pop_own(self.seat.index, n_taken_by(n_queued), |task| {
+        let n_own = injector.pop_own(self.seat.index, n_taken_by(n_queued), |task| {
             self.queue(task)
         });
+        self.holder().look_ahead.expect_after(n_own);
         injector.pop_batch(self.seat.index, self.share(), |task| self.queue(task));
         self.pop()
     }
@@ -283,7 +287,7 @@ impl<'a> Worker<'a> {
         share.clamp(1, INJECT_BATCH)
     }
 
-    fn queue(&self, task: Task) {
+    pub(super) fn queue(&self, task: Task) {
         // SAFETY: Invariant 1.
         unsafe { self.seat.push_cold(task) };
     }
@@ -350,7 +354,7 @@ impl<'a> Worker<'a> {
             return None;
         }
         self.consider_sample(now);
-        if self.shared.poller.is_due(now) {
+        if self.looks_ahead(now) || self.shared.poller.is_due(now) {
             self.poll_now(now);
         }
         if !self.has_seat() {
@@ -376,6 +380,9 @@ impl<'a> Worker<'a> {
                 n_woken += self.deliver(wakers, &mut outgoing)
             });
             self.shared.send(&mut outgoing);
+            if self.has_seat() {
+                self.holder().look_ahead.expect_after(n_woken);
+            }
             n_woken > 0
         });
     }
