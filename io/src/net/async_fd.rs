@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::task::{Context, Poll};
 
-use rt_tasks_runtime::reactor::{Direction, Ownership, Source};
+use rt_tasks_runtime::reactor::{Direction, Source};
 
 /// A descriptor of any kind that tasks can wait for: a pipe, a device, another library's socket.
 ///
@@ -40,7 +40,7 @@ impl<T: AsFd> AsyncFd<T> {
     pub fn new(inner: T) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&inner, true)?;
         Ok(Self {
-            source: Source::new(inner, Ownership::Shared)?,
+            source: Source::new(inner)?,
         })
     }
 

@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use std::vec;
 
-use rt_tasks_runtime::reactor::{Direction, Ownership, Source};
+use rt_tasks_runtime::reactor::{Direction, Source};
 use rt_tasks_runtime::{Sleep, sleep};
 use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
@@ -186,10 +186,7 @@ pub(super) async fn connect_socket(socket: Socket, address: SocketAddr) -> io::R
         Err(error) => return Err(error),
     }
     // Registered only now: a socket that is not yet connecting counts as hung up.
-    let source = Source::connecting(
-        TcpIo::from(std::net::TcpStream::from(socket)),
-        Ownership::Sole,
-    )?;
+    let source = Source::connecting(TcpIo::from(std::net::TcpStream::from(socket)))?;
     poll_fn(|cx| source.poll_ready(Direction::Write, cx)).await?;
     match source.io().take_error()? {
         Some(error) => Err(error),

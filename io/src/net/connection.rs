@@ -293,9 +293,8 @@ macro_rules! descriptor {
             /// Those of the system; there is no runtime here.
             pub fn from_std(io: $std) -> std::io::Result<Self> {
                 io.set_nonblocking(true)?;
-                let shared = rt_tasks_runtime::reactor::Ownership::Shared;
                 Ok(Self {
-                    source: rt_tasks_runtime::reactor::Source::new(io.into(), shared)?,
+                    source: rt_tasks_runtime::reactor::Source::new(io.into())?,
                 })
             }
 
@@ -315,9 +314,8 @@ macro_rules! descriptor {
 
             /// Registers a socket that nobody else has, in non-blocking mode already.
             pub(super) fn register(io: $std) -> std::io::Result<Self> {
-                let sole = rt_tasks_runtime::reactor::Ownership::Sole;
                 Ok(Self {
-                    source: rt_tasks_runtime::reactor::Source::new(io.into(), sole)?,
+                    source: rt_tasks_runtime::reactor::Source::new(io.into())?,
                 })
             }
         }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rt_tasks_runtime::reactor::{Ownership, Source};
+use rt_tasks_runtime::reactor::Source;
 use rustix::io::ioctl_fionbio;
 
 use super::connection::{Connection, reads, shown, tries, waits, writes};
@@ -32,8 +32,8 @@ use super::system;
 /// ```
 pub fn pipe() -> io::Result<(Sender, Receiver)> {
     let (receiver, sender) = system::pipe()?;
-    let sender = Sender::register(sender, Ownership::Sole)?;
-    Ok((sender, Receiver::register(receiver, Ownership::Sole)?))
+    let sender = Sender::register(sender)?;
+    Ok((sender, Receiver::register(receiver)?))
 }
 
 /// The end of a pipe to write to; made by [`pipe`].
@@ -52,9 +52,9 @@ pub struct Receiver {
 macro_rules! end {
     ($type:ident) => {
         impl $type {
-            fn register(fd: OwnedFd, ownership: Ownership) -> io::Result<Self> {
+            fn register(fd: OwnedFd) -> io::Result<Self> {
                 Ok(Self {
-                    source: Source::new(File::from(fd), ownership)?,
+                    source: Source::new(File::from(fd))?,
                 })
             }
 
@@ -68,7 +68,7 @@ macro_rules! end {
             pub fn from_std(end: impl Into<OwnedFd>) -> io::Result<Self> {
                 let end = end.into();
                 ioctl_fionbio(&end, true)?;
-                Self::register(end, Ownership::Shared)
+                Self::register(end)
             }
 
             /// Hands it out, still in non-blocking mode.

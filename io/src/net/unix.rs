@@ -8,7 +8,7 @@ use std::os::unix::net::{self as std_unix, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use rt_tasks_runtime::reactor::{Direction, Ownership, Source};
+use rt_tasks_runtime::reactor::{Direction, Source};
 use rt_tasks_runtime::sleep;
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -108,7 +108,7 @@ impl UnixStream {
     }
 
     async fn connecting(socket: Socket) -> io::Result<Self> {
-        let source = Source::connecting(std_unix::UnixStream::from(socket), Ownership::Sole)?;
+        let source = Source::connecting(std_unix::UnixStream::from(socket))?;
         poll_fn(|cx| source.poll_ready(Direction::Write, cx)).await?;
         match source.io().take_error()? {
             Some(error) => Err(error),

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, ExitStatus};
 use std::sync::Mutex;
 
-use rt_tasks_runtime::reactor::{Direction, Ownership, Source};
+use rt_tasks_runtime::reactor::{Direction, Source};
 use rt_tasks_runtime::shim::lock_std;
 use rustix::process::{Pid, Signal};
 
@@ -30,8 +30,7 @@ pub(super) struct Process {
 impl Process {
     /// Watches what has just been started. If that cannot be done it is killed.
     pub(super) fn new(mut child: Child) -> io::Result<Self> {
-        let watched =
-            system::watch(pid(child.id())).and_then(|exit| Source::new(exit, Ownership::Sole));
+        let watched = system::watch(pid(child.id())).and_then(Source::new);
         match watched {
             Ok(exit) => Ok(Self {
                 id: child.id(),

@@ -8,7 +8,7 @@ use std::process::{self, Stdio};
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use rt_tasks_runtime::reactor::{Direction, Ownership, Source};
+use rt_tasks_runtime::reactor::{Direction, Source};
 use rustix::io::{ioctl_fionbio, read, readv, write, writev};
 
 /// Of what is missing only in a [`ChildStdin`] that has been closed.
@@ -23,7 +23,7 @@ impl Pipe {
     fn new(end: impl Into<OwnedFd>) -> io::Result<Self> {
         let end = end.into();
         ioctl_fionbio(&end, true)?;
-        Ok(Self(Source::new(end, Ownership::Shared)?))
+        Ok(Self(Source::new(end)?))
     }
 
     /// The end of the pipe, as others expect it.

@@ -13,8 +13,8 @@
 //! next before it [`dispatch`](Reactor::dispatch)es them and runs what they woke. That two threads
 //! then dispatch out of order does no harm: an event only ever *sets* readiness.
 //!
-//! The system is told about a source once ([`Source`]), and mostly not told when it goes: closing the
-//! descriptor does that, and events that were on their way are recognised by their generation.
+//! The system is told about a source twice ([`Source`]): when it comes and before it is closed. Events that were on
+//! their way then are recognised by their generation.
 
 pub(crate) mod slot;
 mod source;
@@ -42,15 +42,6 @@ use wait::Poller;
 
 /// So many events are looked at together. A fetch from memory takes about as long as looking at so many.
 const AT_ONCE: usize = 8;
-
-/// Whether closing a source's descriptor also ends its registration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ownership {
-    /// The descriptor is the only one for what it stands for: closing it is enough.
-    Sole,
-    /// There may be duplicates of it, or it is not closed with the source.
-    Shared,
-}
 
 /// One poller and the slots of everything that is registered with it.
 pub struct Reactor {

@@ -17,7 +17,7 @@ use polling::AsSource;
 use super::slot::{Direction, Slot, Snapshot};
 use super::table::Key;
 use super::wait::SHORT_READ_DRAINS;
-use super::{Ownership, Reactor, closed_error};
+use super::{Reactor, closed_error};
 use crate::wait::{self, WaitKind};
 use crate::{context, coop};
 
@@ -30,7 +30,6 @@ const HELD: &str = "a source holds its descriptor until it is dropped";
 pub struct Source<T: AsSource> {
     reactor: Arc<Reactor>,
     key: Key,
-    ownership: Ownership,
     /// Empty only while the source is taken apart.
     io: Option<T>,
 }
@@ -43,8 +42,8 @@ impl<T: AsSource> Source<T> {
     /// # Errors
     ///
     /// There is no runtime here or it has been shut down, or the system refuses, as for a regular file.
-    pub fn new(io: T, ownership: Ownership) -> io::Result<Self> {
-        Self::with_reactor(context::current_reactor()?, io, ownership)
+    pub fn new(io: T) -> io::Result<Self> {
+        Self::with_reactor(context::current_reactor()?, io)
     }
 
     /// Registers a socket that is about to be connected: it is ready at its first event.
@@ -52,8 +51,8 @@ impl<T: AsSource> Source<T> {
     /// # Errors
     ///
     /// As for [`new`](Self::new).
-    pub fn connecting(io: T, ownership: Ownership) -> io::Result<Self> {
-        Self::register(context::current_reactor()?, io, ownership, Expect::Event)
+    pub fn connecting(io: T) -> io::Result<Self> {
+        Self::register(context::current_reactor()?, io, Expect::Event)
     }
 
     /// Registers `io` with a given reactor.
@@ -61,16 +60,11 @@ impl<T: AsSource> Source<T> {
     /// # Errors
     ///
     /// As for [`new`](Self::new).
-    pub fn with_reactor(reactor: Arc<Reactor>, io: T, ownership: Ownership) -> io::Result<Self> {
-        Self::register(reactor, io, ownership, Expect::Ready)
+    pub fn with_reactor(reactor: Arc<Reactor>, io: T) -> io::Result<Self> {
+        Self::register(reactor, io, Expect::Ready)
     }
 
-    fn register(
-        reactor: Arc<Reactor>,
-        io: T,
-        ownership: Ownership,
-        expect: Expect,
-    ) -> io::Result<Self> {
+    fn register(reactor: Arc<Reactor>, io: T, expect: Expect) -> io::Result<Self> {
         let key = reactor.table.insert(expect == Expect::Ready)?;
         if let Err(error) = reactor.poller.add(&io, key) {
             reactor.table.remove(key);
@@ -79,7 +73,6 @@ impl<T: AsSource> Source<T> {
         Ok(Self {
             reactor,
             key,
-            ownership,
             io: Some(io),
         })
     }
@@ -98,7 +91,7 @@ impl<T: AsSource> Source<T> {
     /// Ends the registration and hands the descriptor back, still in non-blocking mode.
     pub fn into_inner(mut self) -> T {
         let io = self.io.take().expect(HELD);
-        self.reactor.poller.remove(&io, Ownership::Shared);
+        self.reactor.poller.remove(&io);
         io
     }
 
@@ -319,7 +312,7 @@ fn open(seen: Snapshot) -> io::Result<Snapshot> {
 impl<T: AsSource> Drop for Source<T> {
     fn drop(&mut self) {
         if let Some(io) = &self.io {
-            self.reactor.poller.remove(io, self.ownership);
+            self.reactor.poller.remove(io);
         }
         self.reactor.table.remove(self.key);
         // The descriptor is closed after that, as a field.

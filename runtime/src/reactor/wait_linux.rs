@@ -28,7 +28,6 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
 
-use super::Ownership;
 use super::slot::{Edge, Snapshot};
 use super::table::Key;
 
@@ -173,12 +172,11 @@ impl Poller {
         debug_assert_ne!(waiting.waiting(), (false, false), "armed for nobody");
     }
 
-    /// Ends a registration. Closing the only descriptor does the same, without a call of its own.
-    pub(super) fn remove(&self, source: &impl AsSource, ownership: Ownership) {
-        if ownership == Ownership::Shared {
-            // The one failure there can be is that the registration is gone already.
-            let _ = epoll::delete(&self.poller, source.as_fd());
-        }
+    /// Ends a registration, which must happen before the descriptor is closed: a wait on another thread may have the file
+    /// in hand just then, which would be closed only when that is over.
+    pub(super) fn remove(&self, source: &impl AsSource) {
+        // The one failure there can be is that the registration is gone already.
+        let _ = epoll::delete(&self.poller, source.as_fd());
     }
 }
 

@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use polling::{AsSource, Event, PollMode};
 
-use super::Ownership;
 use super::slot::{Edge, Snapshot};
 use super::table::Key;
 
@@ -128,7 +127,7 @@ impl Poller {
     }
 
     /// Ends a registration, which must happen before the descriptor is closed.
-    pub(super) fn remove(&self, source: &impl AsSource, _ownership: Ownership) {
+    pub(super) fn remove(&self, source: &impl AsSource) {
         // The one failure there can be is that the registration is gone already.
         let _ = self.poller.delete(source.source());
     }

@@ -157,7 +157,7 @@ mod tests {
     use super::super::monitor::{Seen, look};
     use super::super::worker::Turn;
     use super::*;
-    use crate::reactor::{Direction, Ownership, Source};
+    use crate::reactor::{Direction, Source};
     #[cfg(target_os = "linux")]
     use crate::sys;
     use crate::task::run;
@@ -184,8 +184,7 @@ mod tests {
                 shared,
                 peer,
             };
-            let source =
-                Source::with_reactor(rig.shared.reactor().unwrap(), ours, Ownership::Sole).unwrap();
+            let source = Source::with_reactor(rig.shared.reactor().unwrap(), ours).unwrap();
             rig.on(1, |worker| {
                 rig.spawn(async move {
                     // It begins as ready, until a look finds that it is not.
@@ -325,7 +324,7 @@ mod tests {
         let mut rig = Rig::new();
         let (mut peer, ours) = UnixStream::pair().unwrap();
         let reactor = rig.shared.reactor().unwrap();
-        let source = Source::with_reactor(reactor, ours, Ownership::Sole).unwrap();
+        let source = Source::with_reactor(reactor, ours).unwrap();
         let foreign = Arc::new(Foreign {
             shared: rig.shared.clone(),
             n_sent: AtomicUsize::new(usize::MAX),

@@ -77,7 +77,7 @@ mod tests {
     use super::super::seat::MAX_INTERVAL;
     use super::super::worker::Turn;
     use super::*;
-    use crate::reactor::{Direction, Ownership, Source};
+    use crate::reactor::{Direction, Source};
     use crate::task::run;
 
     /// A worker on this thread, whose tasks wait for sockets, with a clock that stands still.
@@ -95,7 +95,7 @@ mod tests {
                 let (peer, ours) = UnixStream::pair().unwrap();
                 peers.push(peer);
                 let reactor = by_hand.shared.reactor().unwrap();
-                let source = Source::with_reactor(reactor, ours, Ownership::Sole).unwrap();
+                let source = Source::with_reactor(reactor, ours).unwrap();
                 by_hand.spawn(async move {
                     let would_block =
                         |_: &_| io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
