@@ -8,6 +8,11 @@
 //! A look is a system call, and only events pay for it. So what comes from sockets allows one look for each
 //! [`BATCH`] of tasks, and there is none soon after another.
 //!
+//! Who always finds something there never comes to help others. On a busy machine a thread may lose its processor for
+//! milliseconds, and its tasks would wait as long. So there is no look if another worker has tasks that wait and has begun
+//! none since the last look: then the own ones are run to the last, and after them those. An HTTP server with 64
+//! connections, beside its client on two processors, has a 99th percentile of 0.88 of Tokio's that way, and 0.99 without.
+//!
 //! Rejected: looking whenever a queue is about to be empty. Two tasks that wake each other would look all the time.
 
 use std::cell::Cell;
@@ -31,6 +36,8 @@ pub(super) struct LookAhead {
     /// It comes when fewer tasks than that are left; with zero there is none.
     at: Cell<usize>,
     is_due: Cell<bool>,
+    /// Another home seat, and how many polls its holder had begun at the last look.
+    other: Cell<Option<(usize, u64)>>,
 }
 
 impl LookAhead {
@@ -64,7 +71,25 @@ impl Worker<'_> {
     /// Whether this look around was hastened, and may look into the poller now.
     pub(super) fn looks_ahead(&self, now: Nanos) -> bool {
         let is_due = self.holder().look_ahead.is_due.take();
-        is_due && self.shared.poller.since_polled(now) >= SOON
+        is_due && self.shared.poller.since_polled(now) >= SOON && !self.is_needed_elsewhere()
+    }
+
+    /// Whether another worker has tasks that wait, and has begun none since the last look. One of the others is asked for
+    /// each look, in turns.
+    fn is_needed_elsewhere(&self) -> bool {
+        let (homes, own) = (self.shared.seats.homes(), self.seat.index);
+        let other = &self.holder().look_ahead.other;
+        let has_stopped = |(asked, n_polls): (usize, u64)| {
+            let seat = &homes[asked];
+            seat.n_polls() == n_polls
+                && (seat.has_stealable() || self.shared.injector.n_own(asked) > 0)
+        };
+        let is_needed = other.get().is_some_and(has_stopped);
+        let last = other.get().map_or(own, |(asked, _)| asked);
+        let mut next = (1..=homes.len()).map(|offset| (last + offset) % homes.len());
+        let next = next.find(|next| *next != own);
+        other.set(next.map(|next| (next, homes[next].n_polls())));
+        is_needed
     }
 }
 
@@ -88,7 +113,11 @@ mod tests {
 
     impl Rig {
         fn new(n_sockets: usize) -> Self {
-            let by_hand = ByHand::new(1);
+            Self::with_workers(1, n_sockets)
+        }
+
+        fn with_workers(n_workers: usize, n_sockets: usize) -> Self {
+            let by_hand = ByHand::new(n_workers);
             by_hand.shared.clock.pause();
             let mut peers = Vec::new();
             for _ in 0..n_sockets {
@@ -199,6 +228,74 @@ mod tests {
         });
         let is_due = rig.on(|worker| worker.holder().look_ahead.is_due.get());
         assert!(is_due);
+    }
+
+    impl Rig {
+        /// Whether the holder of a seat looks when it is time.
+        fn looks(&self, seat: usize) -> bool {
+            self.by_hand.on(seat, |worker| {
+                worker.hasten_look();
+                worker.looks_ahead(self.by_hand.shared.clock.now())
+            })
+        }
+
+        /// Queues tasks on a seat.
+        fn queue(&self, seat: usize, n_tasks: usize) {
+            self.by_hand.on(seat, |_| {
+                (0..n_tasks).for_each(|_| self.by_hand.spawn(async {}))
+            });
+        }
+
+        fn run_one(&self, seat: usize) {
+            let turn = self.by_hand.on(seat, |worker| worker.turn_by(run));
+            assert_eq!(turn, Turn::Ran);
+        }
+    }
+
+    #[test]
+    fn tasks_of_a_worker_that_has_stopped_come_first() {
+        let rig = Rig::with_workers(2, 0);
+        rig.pass(SOON);
+        rig.queue(1, 4);
+        // How far it was is not known yet.
+        assert!(rig.looks(0));
+        assert!(!rig.looks(0));
+        rig.run_one(1);
+        assert!(rig.looks(0));
+        assert!(!rig.looks(0));
+        // Nothing waits there any more.
+        (0..3).for_each(|_| rig.run_one(1));
+        assert!(rig.looks(0));
+        assert!(rig.looks(0));
+        // To the one, the other is as good; and nobody stops oneself.
+        rig.queue(0, 4);
+        assert!(rig.looks(1));
+        assert!(!rig.looks(1));
+        assert!(rig.looks(0));
+    }
+
+    #[test]
+    fn tasks_that_were_sent_to_a_worker_that_has_stopped_come_first_too() {
+        let rig = Rig::with_workers(2, 0);
+        rig.pass(SOON);
+        rig.on(|worker| {
+            rig.by_hand.spawn(async {});
+            let injector = &rig.by_hand.shared.injector;
+            injector.push_home(&mut worker.pop().into_iter(), 1);
+        });
+        assert!(rig.looks(0));
+        assert!(!rig.looks(0));
+    }
+
+    #[test]
+    fn of_several_others_each_is_asked_for_in_turns() {
+        let rig = Rig::with_workers(4, 0);
+        rig.pass(SOON);
+        rig.queue(3, 4);
+        // One is asked for that has nothing to do, then another one, and then the third.
+        let looks: Vec<_> = (0..8).map(|_| rig.looks(1)).collect();
+        assert_eq!(looks.iter().filter(|looks| !**looks).count(), 2);
+        assert_eq!(looks[..4], looks[3..7]);
     }
 
     #[test]
