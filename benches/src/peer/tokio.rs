@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, Notify, RwLock, Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -130,8 +130,13 @@ impl Peer for Tokio {
         mpsc::channel(capacity)
     }
 
+    /// With the backlog of ours. `TcpListener::bind` has one of 128: of 1,000 clients that connect at once, hundreds would
+    /// come a second later.
     async fn listen() -> io::Result<TcpListener> {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        socket.listen(1024)
     }
 
     async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
