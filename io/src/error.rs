@@ -19,8 +19,8 @@ pub(crate) fn cannot(what: impl fmt::Display, error: io::Error) -> io::Error {
 
 /// `cannot <what>: <error>`.
 ///
-/// An `io::Error` displays no more than what it wraps, so the system's text is part of this one, and
-/// `source` goes on behind it.
+/// An `io::Error` displays no more than what it wraps, so the system's text is part of this one. The system's error is its
+/// `source` nevertheless: only there is its number, which tells apart what has no kind of its own.
 #[derive(Debug)]
 struct Cannot {
     what: String,
@@ -35,6 +35,6 @@ impl fmt::Display for Cannot {
 
 impl Error for Cannot {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.error.source()
+        Some(&self.error)
     }
 }

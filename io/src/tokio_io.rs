@@ -95,9 +95,9 @@ writes! {
 }
 
 #[cfg(feature = "fs")]
-reads!([] crate::fs::File;);
+reads!([] crate::fs::File; [] crate::fs::TempFile;);
 #[cfg(feature = "fs")]
-writes!(vectored: false; [] crate::fs::File;);
+writes!(vectored: false; [] crate::fs::File; [] crate::fs::TempFile;);
 
 #[cfg(feature = "process")]
 reads!([] crate::process::ChildStdout; [] crate::process::ChildStderr;);

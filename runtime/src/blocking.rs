@@ -41,6 +41,8 @@ pub(crate) const MOST_LOOK_UPS: usize = 32;
 pub(crate) enum Job {
     /// A task whose one poll does the work.
     Task(Task),
+    /// One that is run even if the pool is closed before it has begun.
+    Mandatory(Task),
     /// Work of the runtime's own.
     Run(Arc<Shared>, Box<dyn FnOnce() + Send>),
 }
@@ -131,7 +133,7 @@ impl Pool {
             return;
         }
         match job {
-            Job::Task(_) => state.queue.push_back(job),
+            Job::Task(_) | Job::Mandatory(_) => state.queue.push_back(job),
             Job::Run(..) => state.queue.push_front(job),
         }
         self.call_another(state);
@@ -245,11 +247,11 @@ impl Pool {
     fn run(&self, job: Job) {
         let runtime = match &job {
             Job::Run(runtime, _) => runtime.clone(),
-            Job::Task(task) => task.header().runtime().clone(),
+            Job::Task(task) | Job::Mandatory(task) => task.header().runtime().clone(),
         };
         match job {
             Job::Run(_, work) => task::ignore_panic(work),
-            Job::Task(task) => context::with(|cx| {
+            Job::Task(task) | Job::Mandatory(task) => context::with(|cx| {
                 let _runtime = context::Restore::set(&cx.runtime, Arc::as_ptr(&runtime));
                 // The function is through; cleanup that it registered may want to go on.
                 if let task::Ran::Again(task) = runtime.recorded(0, task, task::run) {
@@ -264,20 +266,24 @@ impl Pool {
     /// Ends a job that will not be run.
     fn drop_job(&self, job: Job) {
         match job {
-            Job::Task(task) => task::abort(task),
+            Job::Task(task) | Job::Mandatory(task) => task::abort(task),
             Job::Run(_, work) => task::ignore_panic(|| drop(work)),
         }
         self.n_jobs.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Lets nothing in any more, and ends what has not begun.
+    /// Lets nothing in any more, and ends what has not begun, if that is not mandatory.
     pub(crate) fn close(&self) {
         let mut state = lock_std(&self.state);
         state.is_closed = true;
         let queue = std::mem::take(&mut state.queue);
+        let is_mandatory = |job: &Job| matches!(job, Job::Mandatory(_));
+        let (mandatory, ended): (VecDeque<_>, VecDeque<_>) =
+            queue.into_iter().partition(is_mandatory);
+        state.queue = mandatory;
         let sleepers = std::mem::take(&mut state.sleepers);
         drop(state);
-        for job in queue {
+        for job in ended {
             self.drop_job(job);
         }
         for sleeper in sleepers {

@@ -72,7 +72,7 @@ pub use record::Trace;
 pub use runtime::{Builder, EnterGuard, Handle, NoRuntime, Runtime, block_on};
 pub use scheduler::ShutdownReport;
 #[doc(hidden)]
-pub use spawn::{Work, spawn_hooked, spawn_look_up, spawn_work};
+pub use spawn::{Work, spawn_hooked, spawn_look_up, spawn_mandatory, spawn_work};
 pub use spawn::{block_in_place, spawn, spawn_blocking, spawn_compute, spawn_local};
 pub use task::{CancelHandle, JoinError, JoinHandle, OwnedTask, Panic, TaskId, TaskInfo};
 pub use time::{

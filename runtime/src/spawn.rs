@@ -23,6 +23,8 @@ pub(crate) struct Spec<'a> {
     pub(crate) location: &'static Location<'static>,
     pub(crate) name: Option<&'a Arc<str>>,
     pub(crate) is_local: bool,
+    /// The end of the runtime is no reason to cancel it.
+    pub(crate) is_mandatory: bool,
 }
 
 impl Spec<'_> {
@@ -31,6 +33,7 @@ impl Spec<'_> {
             location,
             name: None,
             is_local: false,
+            is_mandatory: false,
         }
     }
 }
@@ -62,6 +65,9 @@ fn make<F: Future, H: Hook<F::Output>, K: Keep>(
     let header = unsafe { block.as_ref() };
     if let Some(name) = spec.name {
         let _ = header.cold().name.set(name.clone());
+    }
+    if spec.is_mandatory {
+        harness::spare_from_shutdown(header);
     }
     if locals::may_be_set() {
         locals::inherit(header);
@@ -228,9 +234,8 @@ where
     H: Hook<F::Output, Value: Send> + Send + 'static,
 {
     let spec = Spec {
-        location,
         name,
-        is_local: false,
+        ..Spec::at(location)
     };
     on_current("spawning a child", |shared| {
         spawn_entered(shared, future, hook, spec, enter, |task| {
@@ -292,9 +297,9 @@ where
         }
         shared.count_local();
         let spec = Spec {
-            location,
             name,
             is_local: true,
+            ..Spec::at(location)
         };
         Ok(spawn_cell(shared, future, Plain, spec, |task| {
             scheduler::submit(shared, task)
@@ -333,6 +338,8 @@ impl<F: FnOnce() -> T, T> Future for Blocking<F> {
 pub enum Work {
     /// It waits.
     Blocking,
+    /// The same, and it is done even if the runtime is shut down before it has begun.
+    Mandatory,
     /// It computes.
     Compute,
     /// It asks for the addresses of a host.
@@ -361,9 +368,9 @@ where
             hook,
             work,
             Spec {
-                location,
                 name,
-                is_local: false,
+                is_mandatory: matches!(work, Work::Mandatory),
+                ..Spec::at(location)
             },
             enter,
         )
@@ -383,7 +390,7 @@ where
     H: Hook<T> + Send + 'static,
 {
     let pool = match work {
-        Work::Blocking => &shared.blocking,
+        Work::Blocking | Work::Mandatory => &shared.blocking,
         Work::Compute => &shared.compute,
         Work::LookUp => &shared.look_up,
     };
@@ -391,7 +398,10 @@ where
         function: Some(function),
     };
     spawn_entered(shared, future, hook, spec, enter, |task| {
-        pool.execute(Job::Task(task))
+        pool.execute(match work {
+            Work::Mandatory => Job::Mandatory(task),
+            _ => Job::Task(task),
+        })
     })
 }
 
@@ -458,6 +468,27 @@ where
         function,
         Plain,
         Work::Compute,
+        None,
+        Location::caller(),
+        |_| None,
+    )
+}
+
+/// As [`spawn_blocking`], for a call of which the caller has been told that it is made: plumbing for the crate of files. A
+/// shutdown does not cancel it, and waits for it as long as for a call that has begun.
+///
+/// Cleanup that runs while the runtime shuts down may make such calls too.
+#[doc(hidden)]
+#[track_caller]
+pub fn spawn_mandatory<F, T>(function: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    spawn_work(
+        function,
+        Plain,
+        Work::Mandatory,
         None,
         Location::caller(),
         |_| None,

@@ -13,13 +13,13 @@ const AT_POSITION: u64 = u64::MAX;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Cached {
     Read(usize),
-    /// It would take the disk, or there is an error that a real read will report.
+    /// It would take the disk, or there is an end or an error that a real read will report.
     Not,
     /// Such a file cannot be asked.
     Never,
 }
 
-/// Reads at the position of the file, if that does not block.
+/// Reads at the position of the file, if that does not block. The buffer has room.
 pub(super) fn read(file: &fs::File, buffer: &mut [u8]) -> Cached {
     read_at(file, buffer, AT_POSITION)
 }
@@ -27,6 +27,8 @@ pub(super) fn read(file: &fs::File, buffer: &mut [u8]) -> Cached {
 fn read_at(file: &fs::File, buffer: &mut [u8], at: u64) -> Cached {
     let mut buffers = [IoSliceMut::new(buffer)];
     match preadv2(file, &mut buffers, at, ReadWriteFlags::NOWAIT) {
+        // Linux 5.9 and 5.10 say so not only at the end of a file (preadv2(2), "Bugs").
+        Ok(0) => Cached::Not,
         Ok(n_read) => Cached::Read(n_read),
         Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::SPIPE) => Cached::Never,
         Err(_) => Cached::Not,
@@ -59,5 +61,29 @@ pub(crate) fn send(to: BorrowedFd<'_>, file: &fs::File, at: u64, len: u64) -> io
             Err(io::ErrorKind::Unsupported.into())
         }
         sent => Ok(sent?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn the_cache_is_not_believed_where_it_says_that_a_file_ends() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"text").unwrap();
+        let mut buffer = [0; 8];
+        let seen = read_at(&file, &mut buffer, 0);
+        if seen == Cached::Never {
+            let _ = writeln!(
+                io::stderr(),
+                "SKIPPED the_cache_is_…: the system cannot be asked"
+            );
+            return;
+        }
+        assert_eq!(seen, Cached::Read(4));
+        assert_eq!(read_at(&file, &mut buffer, 4), Cached::Not);
     }
 }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncSeek, AsyncWrite};
-use rt_tasks_runtime::{JoinHandle, coop, spawn_blocking};
+use rt_tasks_runtime::{JoinHandle, coop, spawn_mandatory};
 
 use super::cache::{self, Cached};
 use super::operation::Operation;
@@ -41,7 +41,8 @@ const LARGEST: usize = 1 << 20;
 /// A write returns when the bytes have been taken over, while they are being written. **Its error comes from
 /// the next** write, read, seek, flush, close or sync. So end with [`flush`](futures_lite::AsyncWriteExt::flush),
 /// [`close`](futures_lite::AsyncWriteExt::close) or [`sync_all`](Self::sync_all): dropped without, the file still
-/// writes what it took over, but nobody learns whether that succeeded.
+/// writes what it took over, for which the end of the runtime waits within its grace; but nobody learns whether that
+/// succeeded.
 ///
 /// # Cancel safety
 ///
@@ -330,7 +331,7 @@ impl File {
     /// Starts a call. There is none under way.
     fn start(&mut self, call: impl FnOnce(&fs::File) -> Done + Send + 'static) {
         let file = self.file.clone();
-        self.call = Some(spawn_blocking(move || call(&file)));
+        self.call = Some(spawn_mandatory(move || call(&file)));
     }
 
     /// Waits for the call under way and takes its buffers back; what it did is returned, once.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use rt_tasks_runtime::{JoinHandle, spawn_blocking};
+use rt_tasks_runtime::{JoinHandle, spawn_mandatory};
 
 use crate::error::cannot;
 
@@ -24,7 +24,7 @@ pub struct Operation<T>(Stage<T>);
 type Call<T> = Box<dyn FnOnce() -> io::Result<T> + Send>;
 
 enum Stage<T> {
-    /// Empty after a panic of `spawn_blocking` alone.
+    /// Empty after a panic of `spawn_mandatory` alone.
     New(Option<Call<T>>),
     Running(JoinHandle<io::Result<T>>),
 }
@@ -69,7 +69,7 @@ impl<T: Send + 'static> Future for Operation<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if let Stage::New(call) = &mut self.0 {
             let call = call.take().expect("polled after a panic");
-            self.0 = Stage::Running(spawn_blocking(call));
+            self.0 = Stage::Running(spawn_mandatory(call));
         }
         let Stage::Running(running) = &mut self.0 else {
             unreachable!("it has just been started")

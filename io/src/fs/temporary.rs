@@ -4,10 +4,13 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, SeekFrom};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
+use futures_io::{AsyncRead, AsyncSeek, AsyncWrite};
 use rt_tasks_runtime::Handle;
 
 use super::{File, Operation};
@@ -230,6 +233,44 @@ impl Deref for TempFile {
 impl DerefMut for TempFile {
     fn deref_mut(&mut self) -> &mut File {
         &mut self.file
+    }
+}
+
+impl AsyncRead for TempFile {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.file).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for TempFile {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.file).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.file).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.file).poll_close(cx)
+    }
+}
+
+impl AsyncSeek for TempFile {
+    fn poll_seek(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        target: SeekFrom,
+    ) -> Poll<io::Result<u64>> {
+        Pin::new(&mut self.file).poll_seek(cx, target)
     }
 }
 

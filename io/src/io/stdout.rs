@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_io::AsyncWrite;
-use rt_tasks_runtime::{JoinHandle, spawn_blocking};
+use rt_tasks_runtime::{JoinHandle, spawn_mandatory};
 
 /// What one call writes at most.
 const LARGEST: usize = 1 << 20;
@@ -56,7 +56,7 @@ impl Writes {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         buffer.extend_from_slice(&bytes[..n_taken]);
-        self.call = Some(spawn_blocking(move || {
+        self.call = Some(spawn_mandatory(move || {
             let mut writer = open();
             let result = writer.write_all(&buffer).and_then(|()| writer.flush());
             (buffer, result)
@@ -76,8 +76,9 @@ macro_rules! output {
         $(#[$of_type])*
         ///
         /// A write returns when the bytes have been taken over, while they are being written; its error comes from the
-        /// next write, flush or close. So **end with a [`flush`](super::AsyncWriteExt::flush)**: what has not been
-        /// written when the runtime ends may be lost.
+        /// next write, flush or close. So **end with a [`flush`](super::AsyncWriteExt::flush)**: dropped without, it still
+        /// writes what it took over, for which the end of the runtime waits within its grace; but nobody learns whether
+        /// that succeeded.
         ///
         /// # Cancel safety
         ///

@@ -1,6 +1,8 @@
 //! From what users write as an address to addresses of sockets.
 
 use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::vec;
@@ -42,8 +44,8 @@ mod sealed {
 ///
 /// # Errors
 ///
-/// The host is not known, the resolver fails, or `host` is neither an address nor a name with a port. The
-/// error names the host.
+/// The host is not known, or the resolver fails: then [`LookupError`] is inside. Or `host` is neither an address nor a name
+/// with a port. The error names the host.
 ///
 /// # Examples
 ///
@@ -71,8 +73,10 @@ pub(super) async fn resolve(target: &impl ToSocketAddrs) -> io::Result<Vec<Socke
             let name = host.to_owned();
             let asked = spawn_look_up(move || {
                 let found = std::net::ToSocketAddrs::to_socket_addrs(&(name.as_str(), port));
-                let found = found.map_err(|error| cannot(format_args!("resolve {name}"), error))?;
-                Ok((found.collect::<Vec<_>>(), name))
+                match found {
+                    Ok(found) => Ok((found.collect::<Vec<_>>(), name)),
+                    Err(error) => Err(LookupError::of(name, error)),
+                }
             });
             asked
                 .await
@@ -84,6 +88,53 @@ pub(super) async fn resolve(target: &impl ToSocketAddrs) -> io::Result<Vec<Socke
         return Err(cannot(format_args!("resolve {name}"), reason));
     }
     Ok(addresses)
+}
+
+/// Why there are no addresses for the name of a host: what is inside the `io::Error` of [`lookup_host`], and of whatever
+/// else was given the name. The standard library has no [`ErrorKind`](io::ErrorKind) for it.
+///
+/// # Examples
+///
+/// ```
+/// # use rt_tasks_io as rt;
+/// use rt::net::{LookupError, TcpStream};
+/// # rt_tasks_runtime::block_on(async {
+/// // Longer than a name may be.
+/// let name = "x".repeat(300);
+/// let error = TcpStream::connect((name.as_str(), 80)).await.unwrap_err();
+/// let failed = error.get_ref().unwrap().downcast_ref::<LookupError>().unwrap();
+/// assert_eq!(failed.host(), name);
+/// # });
+/// ```
+#[derive(Debug)]
+pub struct LookupError {
+    host: String,
+    error: io::Error,
+}
+
+impl LookupError {
+    #[cold]
+    fn of(host: String, error: io::Error) -> io::Error {
+        io::Error::new(error.kind(), Self { host, error })
+    }
+
+    /// The name that was asked for.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+impl fmt::Display for LookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot resolve {}: {}", self.host, self.error)
+    }
+}
+
+impl Error for LookupError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
 }
 
 fn known<'a>(address: impl Into<SocketAddr>) -> Target<'a> {

@@ -52,7 +52,7 @@ mod udp;
 mod unix;
 mod unix_datagram;
 
-pub use addr::{ToSocketAddrs, lookup_host};
+pub use addr::{LookupError, ToSocketAddrs, lookup_host};
 #[cfg(unix)]
 pub use async_fd::AsyncFd;
 pub use connect::ConnectFailures;

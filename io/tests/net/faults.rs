@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_lite::future::poll_once;
 use rt_tasks_io::io::{AsyncReadExt, AsyncWriteExt};
 use rt_tasks_io::net::{
-    ServeOptions, TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, pipe,
-    serve,
+    LookupError, ServeOptions, TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener,
+    UnixStream, pipe, serve,
 };
 use rt_tasks_runtime::{Builder, spawn, timeout};
 
@@ -27,8 +27,7 @@ async fn faults() {
     assert_eq!(taken.kind(), ErrorKind::AddrInUse);
     // The name does not exist.
     let unknown = TcpStream::connect(("x".repeat(300), 80)).await.unwrap_err();
-    let told = unknown.to_string();
-    assert!(told.starts_with("cannot resolve"), "{told}");
+    assert!(unknown.get_ref().unwrap().is::<LookupError>());
     // The peer vanishes while it is waited for.
     let (mut near, far) = tcp_pair().await;
     let reader = spawn(async move { near.read(&mut [0; 8]).await });

@@ -167,6 +167,11 @@ fn no_more_descriptors_is_an_error_and_leaves_nothing() {
                                 error.to_string().starts_with("cannot start sh: "),
                                 "{error}"
                             );
+                            // There is no kind for it, but its number.
+                            let system = std::error::Error::source(&error).unwrap();
+                            let system = system.downcast_ref::<std::io::Error>().unwrap();
+                            let too_many = rustix::io::Errno::MFILE.raw_os_error();
+                            assert_eq!(system.raw_os_error(), Some(too_many));
                         }
                     }
                     eventually("nobody is left", || children().is_empty());

@@ -27,7 +27,7 @@ impl Shared {
             recorder.spawned(self, task);
         }
         if self.is_closing() {
-            crate::task::harness::cancel(task, || crate::Cancelled::by_shutdown(task.location()));
+            crate::task::harness::cancel_for_shutdown(task);
         }
     }
 }

@@ -59,9 +59,8 @@ impl Builder {
         F::Output: Send + 'static,
     {
         let spec = Spec {
-            location: Location::caller(),
             name: self.name.as_ref(),
-            is_local: false,
+            ..Spec::at(Location::caller())
         };
         spawn::on_current("spawning a task", |shared| {
             spawn::spawn_cell(shared, future, Plain, spec, |task| {

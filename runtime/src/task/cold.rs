@@ -37,7 +37,7 @@ pub(crate) struct Request {
     pub(crate) cancelled: Option<Cancelled>,
     /// Made when somebody first listens.
     pub(crate) signal: Option<Arc<Signal>>,
-    /// The task was told that its runtime shuts down, which happens once.
+    /// The task was told that its runtime shuts down, which happens once; or it is never to be told.
     pub(crate) is_shutdown: bool,
 }
 

@@ -572,6 +572,11 @@ pub(crate) fn cancel(header: &Header, cancelled: impl FnOnce() -> Cancelled) -> 
     first
 }
 
+/// The end of the runtime will be no reason to cancel this task, which nobody else knows yet.
+pub(crate) fn spare_from_shutdown(header: &Header) {
+    lock_std(&header.cold().request).is_shutdown = true;
+}
+
 /// Cancels a task because its runtime shuts down, once: what it goes on with after it has caught that is left
 /// alone until the grace is over.
 pub(crate) fn cancel_for_shutdown(header: &Header) {
