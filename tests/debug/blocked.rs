@@ -275,7 +275,10 @@ fn tasks_that_compute_get_one_spare_thread_at_most() {
 fn workers_that_wait_for_a_processor_get_no_spare_thread() {
     let counts = std::fs::read_to_string("/proc/self/schedstat");
     if !counts.is_ok_and(|counts| !counts.starts_with("0 ")) {
-        eprintln!("SKIPPED workers_that_wait_…: the system does not count processor time");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED workers_that_wait_…: the system does not count processor time"
+        );
         return;
     }
     must_end("beside programs that compute", || {

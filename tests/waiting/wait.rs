@@ -337,8 +337,9 @@ fn a_hundred_thousand_handles_are_waited_for_in_linear_time() {
             });
             start.elapsed()
         };
-        let small = time(10_000, Location::caller());
-        let large = time(100_000, Location::caller());
+        // The best of several: the machine may be busy with other things.
+        let best = |n| (0..3).map(|_| time(n, Location::caller())).min().unwrap();
+        let (small, large) = (best(10_000), best(100_000));
         assert!(
             large < 40 * small.max(ms(20)),
             "{small:?} for 10,000, {large:?} for 100,000"

@@ -1,6 +1,6 @@
 //! What is set before a connection is made, who is at the other end, and the addresses of Unix sockets.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -84,13 +84,19 @@ fn a_listener_on_every_address_of_ipv6_takes_ipv4_too() {
         let listener = match TcpListener::bind("[::]:0").await {
             Ok(listener) => listener,
             Err(error) => {
-                eprintln!("SKIPPED a_listener_on_every_address_…: {error}");
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "SKIPPED a_listener_on_every_address_…: {error}"
+                );
                 return;
             }
         };
         let apart = std::fs::read_to_string("/proc/sys/net/ipv6/bindv6only");
         if apart.is_ok_and(|apart| apart.trim() == "1") {
-            eprintln!("SKIPPED a_listener_on_every_address_…: the system keeps IPv4 apart");
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED a_listener_on_every_address_…: the system keeps IPv4 apart"
+            );
             return;
         }
         let port = listener.local_addr().unwrap().port();

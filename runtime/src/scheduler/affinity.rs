@@ -372,7 +372,10 @@ mod tests {
         let seat = rig.shared.seats.get(1);
         seat.set_thread();
         let Some(began) = sys::processor_time_of(seat.thread().unwrap()) else {
-            eprintln!("SKIPPED who_waits_…: the system does not count processor time");
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED who_waits_…: the system does not count processor time"
+            );
             return;
         };
         assert_eq!(rig.dispatch(ENOUGH), (ENOUGH, 1));
