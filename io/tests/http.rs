@@ -81,6 +81,40 @@ fn requests_are_answered_between_processes() {
     });
 }
 
+/// With a task of hyper's own for each request.
+#[test]
+fn requests_share_a_connection_of_http_2() {
+    block_on(async {
+        let (near, far) = UnixStream::pair().unwrap();
+        let server = spawn(async move {
+            let mut builder = server::conn::http2::Builder::new(Executor);
+            builder
+                .timer(Timer)
+                .keep_alive_interval(Duration::from_secs(20));
+            builder.serve_connection(far, service_fn(shout)).await
+        });
+        let handshake = client::conn::http2::handshake(Executor, near);
+        let (requests, connection) = handshake.await.unwrap();
+        let connection = spawn(connection);
+        let ask = |i: usize| {
+            let mut requests = requests.clone();
+            spawn(async move {
+                let text = "word ".repeat(i * 3_000);
+                let request = Request::post(format!("http://h/{i}")).body(text.clone());
+                let response = requests.send_request(request.unwrap()).await.unwrap();
+                let answer = body_of(response.into_body()).await;
+                assert!(answer == format!("/{i} {}", text.to_uppercase()).into_bytes());
+            })
+        };
+        for asked in (0..20).map(ask).collect::<Vec<_>>() {
+            asked.await.unwrap();
+        }
+        drop(requests);
+        connection.await.unwrap().unwrap();
+        server.await.unwrap().unwrap();
+    });
+}
+
 #[test]
 fn a_client_that_sends_nothing_is_timed_out() {
     block_on(async {
