@@ -423,11 +423,16 @@ fn s3_12_what_nobody_awaited_what_takes_long_and_what_is_open_is_reported() {
             let reports = Reports::default();
             let builder = reports.builder(n_workers).slow_poll(ms(30));
             let runtime = builder.build().unwrap();
+            let is_over = Arc::new(rt::sync::Event::new());
+            let theirs = is_over.clone();
             let called = format!("{}:{}:", file!(), line!() + 3);
             let socket = runtime.block_on(async {
                 drop(rt::spawn(async { Err::<(), _>("nobody hears of it") }));
-                rt::time::call_later(ms(1), || thread::sleep(ms(150)));
-                rt::sleep(ms(20)).await;
+                rt::time::call_later(ms(1), move || {
+                    thread::sleep(ms(150));
+                    theirs.set();
+                });
+                is_over.wait().await;
                 rt::net::TcpListener::bind("127.0.0.1:0").await.unwrap()
             });
             reports.one(&called, || {

@@ -151,7 +151,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::task::{Context, Wake, Waker};
     #[cfg(target_os = "linux")]
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::super::by_hand::ByHand;
     use super::super::monitor::{Seen, look};
@@ -371,7 +371,13 @@ mod tests {
         let mut rig = Rig::new();
         let seat = rig.shared.seats.get(1);
         seat.set_thread();
-        let Some(began) = sys::processor_time_of(seat.thread().unwrap()) else {
+        let thread = seat.thread().unwrap();
+        // The time of a thread that has just begun is counted a moment later.
+        let soon = Instant::now() + Duration::from_secs(1);
+        while sys::processor_time_of(thread).is_none() && Instant::now() < soon {
+            std::hint::spin_loop();
+        }
+        let Some(began) = sys::processor_time_of(thread) else {
             let _ = writeln!(
                 std::io::stderr(),
                 "SKIPPED who_waits_…: the system does not count processor time"
@@ -389,7 +395,7 @@ mod tests {
             assert!(!seat.is_late());
         }
         let long = Duration::from_millis(50);
-        while sys::processor_time_of(seat.thread().unwrap()).unwrap() < began + long {
+        while sys::processor_time_of(thread).unwrap() < began + long {
             std::hint::spin_loop();
         }
         look();
