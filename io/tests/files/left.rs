@@ -1,6 +1,7 @@
 //! What is left to do for a file when its runtime ends.
 
 use std::path::Path;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use rt_tasks_io::fs::{self, File, OpenOptions};
@@ -9,17 +10,21 @@ use rt_tasks_runtime::{Builder, Runtime, finally, spawn_blocking};
 
 use crate::{Folder, support};
 
-/// A runtime whose only thread for blocking work has something else to do, and a file in which somebody has written just
-/// then.
+/// A runtime whose only thread for blocking work has something else to do for a moment, and a file in which somebody has
+/// written just then.
 fn write_and_leave(path: &Path) -> Runtime {
     let runtime = Builder::new().workers(1).blocking_threads(1);
     let runtime = runtime.build().unwrap();
     runtime.block_on(async {
         let mut file = File::create(path).await.unwrap();
-        let _busy = spawn_blocking(|| std::thread::sleep(Duration::from_millis(50)));
+        let (began, begin) = mpsc::channel();
+        let _busy = spawn_blocking(move || {
+            began.send(()).unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+        });
+        begin.recv().unwrap();
         file.write_all(b"taken over").await.unwrap();
     });
-    assert_eq!(std::fs::read(path).unwrap(), b"");
     runtime
 }
 
@@ -44,7 +49,7 @@ fn cleanup_at_the_end_of_a_runtime_can_write_files() {
     let path = folder.join("state");
     let theirs = path.clone();
     let runtime = Builder::new().workers(2).build().unwrap();
-    let (began, begin) = std::sync::mpsc::channel();
+    let (began, begin) = mpsc::channel();
     let body = async move {
         began.send(()).unwrap();
         std::future::pending::<()>().await;

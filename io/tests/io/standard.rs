@@ -2,11 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::poll_once;
 use rt_tasks_io::io::{AsyncReadExt, AsyncWriteExt, stderr, stdin, stdout};
-use rt_tasks_runtime::{Builder, block_on, sleep, spawn};
+use rt_tasks_runtime::{Builder, block_on, sleep, spawn, spawn_blocking};
 
 use super::support::{is_inside, ms, this_test};
 
@@ -77,6 +78,29 @@ fn what_is_typed_is_read_and_what_is_said_is_written() {
         .unwrap();
     assert!(errors.contains("over\n"), "{errors}");
     assert!(child.wait().unwrap().success(), "{rest}{errors}");
+}
+
+#[test]
+fn what_was_said_last_is_written_though_nobody_waits_for_it() {
+    let test = "standard::what_was_said_last_is_written_though_nobody_waits_for_it";
+    if is_inside() {
+        let runtime = Builder::new().workers(1).blocking_threads(1);
+        let runtime = runtime.build().unwrap();
+        return runtime.block_on(async {
+            let (began, begin) = mpsc::channel();
+            let _busy = spawn_blocking(move || {
+                began.send(()).unwrap();
+                std::thread::sleep(ms(50));
+            });
+            begin.recv().unwrap();
+            stdout().write_all(b"last words\n").await.unwrap();
+        });
+    }
+    let mut child = talk(test);
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    skip_to(&mut output, "last words\n");
+    output.read_to_string(&mut String::new()).unwrap();
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]
