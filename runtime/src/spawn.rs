@@ -369,7 +369,6 @@ where
             work,
             Spec {
                 name,
-                is_mandatory: matches!(work, Work::Mandatory),
                 ..Spec::at(location)
             },
             enter,
@@ -389,6 +388,10 @@ where
     F: FnOnce() -> T + Send + 'static,
     H: Hook<T> + Send + 'static,
 {
+    let spec = Spec {
+        is_mandatory: matches!(work, Work::Mandatory),
+        ..spec
+    };
     let pool = match work {
         Work::Blocking | Work::Mandatory => &shared.blocking,
         Work::Compute => &shared.compute,
@@ -403,6 +406,16 @@ where
             _ => Job::Task(task),
         })
     })
+}
+
+/// Spawns a blocking function that nothing is known of but where it goes.
+#[track_caller]
+fn spawn_plain_work<F, T>(function: F, work: Work) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    spawn_work(function, Plain, work, None, Location::caller(), |_| None)
 }
 
 /// Runs a blocking function on a thread of its own (asyncio's `to_thread`).
@@ -435,14 +448,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    spawn_work(
-        function,
-        Plain,
-        Work::Blocking,
-        None,
-        Location::caller(),
-        |_| None,
-    )
+    spawn_plain_work(function, Work::Blocking)
 }
 
 /// Runs a function that computes on a pool with one thread per core, so that it cannot starve I/O.
@@ -464,14 +470,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    spawn_work(
-        function,
-        Plain,
-        Work::Compute,
-        None,
-        Location::caller(),
-        |_| None,
-    )
+    spawn_plain_work(function, Work::Compute)
 }
 
 /// As [`spawn_blocking`], for a call of which the caller has been told that it is made: plumbing for the crate of files. A
@@ -485,14 +484,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    spawn_work(
-        function,
-        Plain,
-        Work::Mandatory,
-        None,
-        Location::caller(),
-        |_| None,
-    )
+    spawn_plain_work(function, Work::Mandatory)
 }
 
 /// As [`spawn_blocking`], for a function that asks for the addresses of a host: plumbing for the crate of sockets.
@@ -506,14 +498,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    spawn_work(
-        function,
-        Plain,
-        Work::LookUp,
-        None,
-        Location::caller(),
-        |_| None,
-    )
+    spawn_plain_work(function, Work::LookUp)
 }
 
 /// Runs a blocking function here, while another thread works in this thread's place.

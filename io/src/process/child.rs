@@ -146,7 +146,8 @@ impl Child {
     /// # Cancel safety
     ///
     /// Dropped before the first poll it does nothing but close [`stdin`](Self::stdin), as [`wait`](Self::wait). Later the
-    /// program has been asked, and is not killed if it does not obey: give it to [`shield`](rt_tasks_runtime::shield()) to be sure.
+    /// program has been asked, and is not killed if it does not obey: give it to
+    /// [`shield`](rt_tasks_runtime::shield()) to be sure.
     ///
     /// # Errors
     ///
